@@ -1,0 +1,16 @@
+"""mmkeras: from files of several kinds to one Keras model, and from that model to proven artefacts."""
+
+from mmkeras import _quiet as _quiet  # isort: skip  first, so that nothing imports TensorFlow before it
+from mmkeras import datasets as datasets
+from mmkeras import encoders as encoders
+from mmkeras import fusion as fusion
+from mmkeras import heads as heads
+from mmkeras import layers as layers
+from mmkeras.data import Source as Source
+from mmkeras.data import read as read
+from mmkeras.features import Features as Features
+from mmkeras.modalities import Image as Image
+from mmkeras.modalities import Modality as Modality
+from mmkeras.modalities import Text as Text
+from mmkeras.tasks import Classifier as Classifier
+from mmkeras.tasks import Task as Task

@@ -1,0 +1,30 @@
+import keras
+from keras import ops
+
+from mmkeras.fusion.base import VectorFusion
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class Concatenation(VectorFusion):
+    """Feature-level fusion: all vectors side by side, then a dense layer.
+
+    `F = relu(W [v_1; ...; v_n] + b)`, with `v_i` the projected vector of modality i. An absent modality's vector
+    is learned and starts as zeros. Reference: the early fusion of Ngiam et al., "Multimodal Deep Learning" (2011).
+
+    Args: as for every `Fusion`.
+
+    Output shape: `pooled` `(batch, width)`, `tokens` `(batch, modalities, width)`.
+
+    Example:
+
+    >>> mk.fusion.Concatenation(width=32).get_config()["width"]
+    32
+    """
+
+    def build_fusion(self, shapes):
+        super().build_fusion(shapes)
+        self.dense = keras.layers.Dense(self.width, activation="relu", dtype=self.dtype_policy, name="dense")
+        self.dense.build((None, len(self.names) * self.width))
+
+    def join(self, vectors):
+        return self.dense(ops.concatenate(vectors, axis=-1))

@@ -1,0 +1,1 @@
+from mmkeras.heads.classification import ClassificationHead as ClassificationHead

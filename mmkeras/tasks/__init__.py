@@ -1,0 +1,2 @@
+from mmkeras.tasks.base import Task as Task
+from mmkeras.tasks.classifier import Classifier as Classifier
