@@ -8,6 +8,9 @@ from mmkeras import heads as heads
 from mmkeras import layers as layers
 from mmkeras.data import Source as Source
 from mmkeras.data import read as read
+from mmkeras.exporting import ExportError as ExportError
+from mmkeras.exporting import ParityError as ParityError
+from mmkeras.exporting import export as export
 from mmkeras.features import Features as Features
 from mmkeras.modalities import Image as Image
 from mmkeras.modalities import Modality as Modality

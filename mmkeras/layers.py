@@ -19,7 +19,7 @@ class ZeroAbsent(keras.layers.Layer):
         inputs: tensor `(batch, ...)` of any dtype.
         present: bool tensor `(batch,)`.
 
-    Output shape: as `inputs`.
+    Output shape: as `inputs`. uint8 becomes the compute dtype, because TFLite cannot choose between uint8 tensors.
 
     Example:
 
@@ -28,10 +28,15 @@ class ZeroAbsent(keras.layers.Layer):
     """
 
     def call(self, inputs, present):
+        inputs = ops.cast(inputs, self._choose_dtype(inputs))
         return ops.where(_expand_like(present, inputs), inputs, ops.zeros_like(inputs))
 
     def compute_output_spec(self, inputs, present):
-        return keras.KerasTensor(inputs.shape, dtype=inputs.dtype)
+        return keras.KerasTensor(inputs.shape, dtype=self._choose_dtype(inputs))
+
+    def _choose_dtype(self, inputs):
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        return self.compute_dtype if dtype == "uint8" else dtype
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")

@@ -67,7 +67,7 @@ class Report:
             lines.append(f"{self.source}: used all the same: {noted}.")
         lines += [f"  {problem}" for problem in self.problems[:3]]
         if len(self.problems) > 3:
-            lines.append("  `print(source.check(model.modalities, model.classes))` names them all.")
+            lines.append("  `print(model.check(source))` names them all.")
         warnings.warn("\n".join(lines), stacklevel=stacklevel + 1)
 
     def __str__(self):

@@ -1,5 +1,7 @@
 """Encoded images to pixels."""
 
+import functools
+
 import tensorflow as tf
 
 from mmkeras.preprocessing.base import Preprocessor
@@ -47,7 +49,10 @@ def count_pixels(data):
     )
 
 
-_count_pixels_in_graph = tf.function(count_pixels, input_signature=[tf.TensorSpec((), tf.string)])
+@functools.cache
+def _compile_count_pixels():
+    """`count_pixels` as one graph, an order of magnitude faster than op by op."""
+    return tf.function(count_pixels, input_signature=[tf.TensorSpec((), tf.string)]).get_concrete_function()
 
 
 def _signed(unsigned):
@@ -117,7 +122,7 @@ class ImagePreprocessor(Preprocessor):
 
     def _find_problem(self, data):
         try:
-            pixel_count = int(_count_pixels_in_graph(data))
+            pixel_count = int(_compile_count_pixels()(tf.constant(data)))
         except tf.errors.InvalidArgumentError:
             return ("damaged image", "its JPEG header cannot be read", "replace the file", True)
         if pixel_count == _UNKNOWN_FORMAT:

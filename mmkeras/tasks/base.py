@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.data import Source, build_dataset, read
+from mmkeras.data import Report, Source, build_dataset, read
 from mmkeras.fusion import Concatenation, Fusion
 from mmkeras.modalities import Modality
 from mmkeras.preprocessing import RowPreprocessor
@@ -86,12 +86,20 @@ class Task(keras.Model):
         """Builds and compiles the task once the modalities are adapted."""
         raise NotImplementedError
 
-    def _check(self, source):
-        """The report on rows that this task is to work with."""
+    def check(self, source: Source) -> Report:
+        """`Source.check` with what this task knows: which cells of these rows it cannot use, and why."""
         raise NotImplementedError
 
-    def _encode_targets(self, source) -> np.ndarray:
+    def encode_targets(self, source: Source) -> np.ndarray:
+        """The target column as the loss takes it."""
         raise NotImplementedError
+
+    def cells(self, source: Source) -> dict[str, list[str | bytes]]:
+        """For each input the cells of all rows: text, the absolute path of a file, its bytes, or `""` for missing."""
+        return {
+            name: source.cells(modality.column or name, modality.preprocessor)
+            for name, modality in self.modalities.items()
+        }
 
     def _describe(self, output: np.ndarray) -> dict:
         """What `predict_rows` says of one row of the output."""
@@ -114,19 +122,13 @@ class Task(keras.Model):
         Raises:
             ValueError: when no usable row is left.
         """
-        report = self._check(source)
+        report = self.check(source)
         report.warn(stacklevel=2)
         source = _keep_usable(source, report)
-        targets = self._encode_targets(source) if source.target is not None else None
+        targets = self.encode_targets(source) if source.target is not None else None
         return build_dataset(
-            self._cells(source), self.preprocessor, targets, batch_size, training, cache, seed
+            self.cells(source), self.preprocessor, targets, batch_size, training, cache, seed
         )
-
-    def _cells(self, source):
-        return {
-            name: source.cells(modality.column or name, modality.preprocessor)
-            for name, modality in self.modalities.items()
-        }
 
     def predict_rows(self, rows: Sequence[Mapping] | Source, batch_size: int = 256) -> list[dict]:
         """The answers to raw rows, one dict a row.
@@ -141,11 +143,11 @@ class Task(keras.Model):
         """
         source = rows if isinstance(rows, Source) else self._read_rows(rows)
         unlabelled = Source(source.table, None, source.folder, source.name)
-        report = self._check(unlabelled)
+        report = self.check(unlabelled)
         if report.rejected:
             raise ValueError(f"These rows cannot be answered.\n{report}")
         report.warn(stacklevel=2)
-        dataset = build_dataset(self._cells(unlabelled), self.preprocessor, batch_size=batch_size)
+        dataset = build_dataset(self.cells(unlabelled), self.preprocessor, batch_size=batch_size)
         return [self._describe(output) for output in self.predict(dataset, verbose=0)]
 
     def _read_rows(self, rows):

@@ -58,10 +58,10 @@ class Classifier(Task):
         task.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
         return task
 
-    def _check(self, source):
+    def check(self, source):
         return source.check(self.modalities, self.classes)
 
-    def _encode_targets(self, source):
+    def encode_targets(self, source):
         return encode_labels(source.labels(), self.classes)
 
     def _describe(self, output):

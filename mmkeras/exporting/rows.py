@@ -1,0 +1,94 @@
+"""The rows on which artefacts are proven, in the forms that their runtimes read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from mmkeras.data import Source, media
+
+_ROWS_WITHOUT = 16
+
+
+@dataclass(frozen=True)
+class ProofRows:
+    """Raw cells and tensors of the same rows, what the Keras model answers to them, and the true answers.
+
+    Attributes:
+        raw: for each input, the contents of the cells, `b""` for missing.
+        tensors: what the preprocessor makes of them.
+        expected: output of the Keras model, `(rows, classes)`.
+        targets: class indices of the first rows, `(labelled rows,)`; None without labels.
+    """
+
+    raw: dict[str, list[bytes]]
+    tensors: dict[str, np.ndarray]
+    expected: np.ndarray
+    targets: np.ndarray | None
+
+    def __len__(self):
+        return len(self.expected)
+
+    def measure_accuracy(self, output: np.ndarray) -> float | None:
+        """Share of the labelled rows that `output` answers rightly."""
+        if self.targets is None:
+            return None
+        return float(np.mean(output[: len(self.targets)].argmax(axis=1) == self.targets))
+
+    def count_missing(self) -> dict[str, int]:
+        return {name: sum(not cell for cell in cells) for name, cells in self.raw.items()}
+
+    def write(self, folder: Path) -> dict[str, str]:
+        """Writes the raw cells as serialised string tensors, and the tensors as such and as `.npz`."""
+        (folder / "raw").mkdir(parents=True)
+        (folder / "tensors").mkdir()
+        for name, cells in self.raw.items():
+            _write_tensor(folder / "raw" / f"{name}.tensor", cells)
+        for name, array in self.tensors.items():
+            _write_tensor(folder / "tensors" / f"{name}.tensor", array)
+        np.savez(folder / "tensors.npz", **self.tensors)
+        return {"raw": str(folder / "raw"), "tensors": str(folder / "tensors"), "npz": str(folder / "tensors.npz")}
+
+
+def _write_tensor(path, value):
+    tf.io.write_file(str(path), tf.io.serialize_tensor(tf.convert_to_tensor(value)))
+
+
+def choose_rows(model, source: Source, row_count: int) -> ProofRows:
+    """Up to `row_count` rows of the source, evenly spaced, then some again without each modality, and one without any."""
+    report = model.check(source)
+    report.warn(stacklevel=3)
+    source = source.without(report.rejected)
+    if not len(source):
+        raise ValueError(f"`rows` of mk.export holds no usable row.\n{report}")
+    source = source.select(np.unique(np.linspace(0, len(source) - 1, min(row_count, len(source)), dtype=int)))
+    raw = {
+        name: [media.read(cell) if reads_files(model, name) and cell else _encode(cell) for cell in cells]
+        for name, cells in model.cells(source).items()
+    }
+    raw = _add_rows_without(raw)
+    tensors = model.preprocessor({name: tf.constant(cells) for name, cells in raw.items()})
+    expected = model.predict(tensors, batch_size=256, verbose=0)
+    targets = model.encode_targets(source) if source.target is not None else None
+    return ProofRows(raw, {name: tensor.numpy() for name, tensor in tensors.items()}, expected, targets)
+
+
+def reads_files(model, name):
+    return model.preprocessor.preprocessors[name].reads_files
+
+
+def _encode(cell):
+    return cell if isinstance(cell, bytes) else cell.encode()
+
+
+def _add_rows_without(raw):
+    """The rows, then the first few without each modality in turn, then one without any."""
+    again = _ROWS_WITHOUT
+    extended = {name: list(cells) for name, cells in raw.items()}
+    for left_out in raw:
+        for name, cells in raw.items():
+            extended[name] += [b""] * len(cells[:again]) if name == left_out else cells[:again]
+    for cells in extended.values():
+        cells.append(b"")
+    return extended

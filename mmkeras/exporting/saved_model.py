@@ -1,0 +1,37 @@
+"""Writes the SavedModel that is an artefact, and the frozen ones that the converters start from."""
+
+from pathlib import Path
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from mmkeras.exporting.signatures import RAW, TENSORS, raw_signature, tensors_signature
+
+
+def write(model, folder: Path):
+    """Both signatures, the weights, and the classes as the asset `labels.txt`. Needs neither mmkeras nor Keras to load."""
+    labels = folder.parent / "labels.txt"
+    labels.write_text("\n".join(model.classes) + "\n", encoding="utf-8")
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    module.labels = tf.saved_model.Asset(str(labels))
+    signatures = {RAW: raw_signature(model), TENSORS: tensors_signature(model)}
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def write_frozen(model, folder: Path, batch_size: int | None):
+    """The tensor signature alone, with the weights as constants in its graph.
+
+    It is traced anew from the model, because the graph of a recurrent layer that was traced with an unknown batch
+    size keeps unknown shapes inside, which TFLite cannot convert. Loops are kept whole for the same reason.
+    """
+    concrete = tensors_signature(model, batch_size).get_concrete_function()
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    outputs = sorted(concrete.structured_outputs)
+
+    @tf.function(input_signature=[model.preprocessor.tensor_specs(batch_size)], autograph=False)
+    def serve_frozen(tensors):
+        results = frozen(*[tensors[tensor.name.removesuffix(":0")] for tensor in frozen.inputs])
+        return dict(zip(outputs, results, strict=True))
+
+    tf.saved_model.save(tf.Module(), str(folder), signatures={TENSORS: serve_frozen})

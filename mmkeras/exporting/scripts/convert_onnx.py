@@ -1,0 +1,28 @@
+"""A frozen SavedModel to ONNX. Arguments: saved_model, target, signature, opset."""
+
+import json
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+import tf2onnx
+
+request = json.loads(Path(sys.argv[1]).read_text())
+loaded = tf.saved_model.load(request["saved_model"])
+signature = loaded.signatures[request["signature"]]
+specs = signature.structured_input_signature[1]
+names = sorted(specs)
+
+
+@tf.function(autograph=False)
+def call(*tensors):
+    return signature(**dict(zip(names, tensors, strict=True)))
+
+
+tf2onnx.convert.from_function(
+    call,
+    input_signature=[tf.TensorSpec(specs[name].shape, specs[name].dtype, name=name) for name in names],
+    opset=request["opset"],
+    output_path=request["target"],
+)
+Path(sys.argv[2]).write_text("{}")

@@ -1,0 +1,39 @@
+"""Runs a TFLite file row by row. Arguments: artefact, signature, inputs, outputs, latency_runs."""
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+request = json.loads(Path(sys.argv[1]).read_text())
+
+
+def list_ops():
+    """Every op in the file by name, the custom ones with `Flex` or their own name."""
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    model = schema.ModelT.InitFromPackedBuf(Path(request["artefact"]).read_bytes(), 0)
+    ops = set()
+    for code in model.operatorCodes:
+        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+        ops.add(names[builtin] if code.customCode is None else f"CUSTOM {code.customCode.decode()}")
+    return sorted(ops)
+
+
+interpreter = Interpreter(request["artefact"], num_threads=1)
+runner = interpreter.get_signature_runner(request["signature"])
+with np.load(request["inputs"]) as archive:
+    inputs = {key: archive[key] for key in runner.get_input_details()}
+outputs, times = [], []
+for i in range(len(next(iter(inputs.values())))):
+    row = {key: array[i : i + 1] for key, array in inputs.items()}
+    start = time.perf_counter()
+    outputs.append(runner(**row)["probabilities"])
+    times.append(time.perf_counter() - start)
+np.savez(request["outputs"], probabilities=np.concatenate(outputs))
+latency = 1000 * statistics.median(times[: request["latency_runs"]])
+Path(sys.argv[2]).write_text(json.dumps({"latency_ms": latency, "inputs": sorted(inputs), "ops": list_ops()}))
