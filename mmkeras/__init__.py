@@ -6,10 +6,12 @@ from mmkeras import encoders as encoders
 from mmkeras import fusion as fusion
 from mmkeras import heads as heads
 from mmkeras import layers as layers
+from mmkeras import testing as testing
 from mmkeras.data import Source as Source
 from mmkeras.data import read as read
 from mmkeras.exporting import ExportError as ExportError
 from mmkeras.exporting import ParityError as ParityError
+from mmkeras.exporting import Tolerance as Tolerance
 from mmkeras.exporting import export as export
 from mmkeras.features import Features as Features
 from mmkeras.modalities import Image as Image

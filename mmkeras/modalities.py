@@ -73,7 +73,7 @@ class Text(Modality):
     Example:
 
     >>> text = mk.Text()
-    >>> text.adapt(["what color is it?"])
+    >>> text.adapt(["what color is it?", "what shape is it?"] * 100)
     >>> text.preprocessor.sequence_length
     5
     """

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from mmkeras.encoders.base import Encoder
+from mmkeras.layers import PositionEmbedding
 
 _GRID = 4
 
@@ -13,8 +14,9 @@ class CNN(Encoder):
     """A small convolutional network that keeps track of where things are.
 
     Each block halves the picture: convolution 3x3 with stride 2, batch normalisation (Ioffe and Szegedy, 2015),
-    ReLU. What is left is averaged over a grid of at most 4x4; its cells are the tokens, and a dense layer over all
-    of them gives the pooled vector. Own design.
+    ReLU. What is left is averaged over a grid of at least 4x4 cells, where there are so many; its cells, with a
+    learned vector for their place, are the tokens, and a dense layer over all of them gives the pooled vector.
+    Own design.
 
     Args:
         width: size of the pooled vector and of the tokens.
@@ -43,7 +45,7 @@ class CNN(Encoder):
         pool_size = tuple(max(1, side // _GRID) for side in pixels.shape[1:3])
         grid = keras.layers.AveragePooling2D(pool_size, name="grid")(pixels)
         cells = keras.layers.Reshape((-1, grid.shape[-1]), name="cells")(grid)
-        tokens = keras.layers.Dense(self.width, name="tokens_dense")(cells)
+        tokens = PositionEmbedding(name="tokens_position")(keras.layers.Dense(self.width, name="tokens_dense")(cells))
         values = keras.layers.Dropout(self.dropout, name="dropout")(keras.layers.Flatten(name="flatten")(cells))
         pooled = keras.layers.Dense(self.width, name="pooled_dense")(values)
         return tokens, ops.ones_like(tokens[:, :, 0], dtype="bool"), pooled

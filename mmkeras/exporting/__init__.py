@@ -3,3 +3,4 @@ from mmkeras.exporting.export import export as export
 from mmkeras.exporting.parity import Artefact as Artefact
 from mmkeras.exporting.parity import ExportReport as ExportReport
 from mmkeras.exporting.parity import ParityError as ParityError
+from mmkeras.exporting.parity import Tolerance as Tolerance

@@ -17,11 +17,11 @@ class Tolerance:
 
     Attributes:
         difference: largest difference of a probability; None when only the answers count.
-        agreement: smallest share of rows with the same answer.
+        agreement: smallest share of rows with the same answer, in [0, 1].
     """
 
-    difference: float | None
-    agreement: float
+    difference: float | None = None
+    agreement: float = 0.995
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def compare(name: str, expected: np.ndarray, received: np.ndarray, tolerance: To
             f"{name} answers otherwise than the model. Furthest off is row {row}, output {output}: "
             f"{received[row, output]:.6g} where the model says {expected[row, output]:.6g}. Allowed is a difference of "
             f"{'anything' if tolerance.difference is None else tolerance.difference}, found {difference:.3g}; "
-            f"at least {tolerance.agreement:.2%} equal answers, found {agreement:.2%}."
+            f"at least {tolerance.agreement:.2%} equal answers, found {agreement:.2%}. "
+            f"If that is good enough for you: mk.export(..., tolerances={{'{name}': mk.Tolerance(...)}})."
         )
     return difference, agreement

@@ -1,0 +1,39 @@
+# Every target sets up what it needs in .venv; the first one to run takes some minutes to download.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow lint bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       train, export and prove a model; writes demo/report.html"
+	@echo "make test       run the tests"
+	@echo "make test-slow  run the slow tests"
+	@echo "make lint       check form and style"
+	@echo "make bench      run the benchmarks; BENCH='--quick' for the short form"
+	@echo "make clean      remove .venv and what the targets wrote"
+
+demo: $(VENV)/installed-demo
+	@$(BIN)/mmkeras demo --folder demo
+
+test: $(VENV)/installed-dev
+	@$(BIN)/python -m pytest
+
+test-slow: $(VENV)/installed-dev
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+bench: $(VENV)/installed-dev
+	@set -e; for script in benchmarks/*.py; do $(BIN)/python $$script $(BENCH); done
+
+clean:
+	rm -rf $(VENV) demo build
+
+# The extras of pyproject.toml, one file each that says they are installed.
+$(VENV)/installed-%: pyproject.toml setup.py
+	@PYTHON="$(PYTHON)" ./install.sh "$(VENV)" "$*"
+	@touch $@

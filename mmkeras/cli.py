@@ -1,0 +1,44 @@
+"""The command `mmkeras`: the objects of the package from a shell."""
+
+import argparse
+import sys
+import warnings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    options = _build_parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        print(f"mmkeras {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\nmmkeras {options.command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _build_parser():
+    parser = argparse.ArgumentParser(prog="mmkeras", description="From files of several kinds to one Keras model.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    demo = commands.add_parser("demo", help="train, export and prove a model of questions on pictures")
+    demo.add_argument("--folder", default="demo", help="where results go (default: %(default)s)")
+    demo.add_argument("--epochs", type=int, default=15, help="for each of three models (default: %(default)s)")
+    demo.add_argument("--rows", type=int, help="use only so many training and test rows")
+    demo.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    demo.set_defaults(run=_run_demo)
+    return parser
+
+
+def _run_demo(options):
+    print("Starting TensorFlow ...", flush=True)
+    warnings.formatwarning = lambda message, *_: f"{message}\n"  # a user of the command cannot act on a line of code
+    try:
+        import tensorflow as tf
+
+        from mmkeras import demo
+    except ImportError as error:
+        raise ImportError(f"{error}. The demo needs: pip install 'mmkeras[demo]'") from None
+    tf.get_logger().setLevel("ERROR")  # says that three models trace more functions than one
+    demo.run(options.folder, options.epochs, options.rows, options.seed)

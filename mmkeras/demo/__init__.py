@@ -1,0 +1,1 @@
+from mmkeras.demo.run import run as run

@@ -1,0 +1,184 @@
+"""`report.html`: one file with pictures and tables, which opens without a network."""
+
+import base64
+import io
+from html import escape
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from mmkeras.data import media
+
+matplotlib.use("agg")  # draws to files; needs no screen
+
+_COLORS = {"question": "#c2571a", "image": "#2a7f62", "fused": "#28489c"}
+_MISTAKES_SHOWN = 3
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1c1e21; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.7rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
+table { border-collapse: collapse; } th, td { padding: .3rem .9rem .3rem 0; text-align: left; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; } tr { border-bottom: 1px solid #ddd; }
+.bar { display: inline-block; height: .8rem; border-radius: 2px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .9rem; }
+.card { border: 1px solid #ddd; border-radius: 6px; padding: .7rem; } .card.wrong { border-color: #b3261e; }
+.card img { width: 96px; height: 96px; image-rendering: pixelated; display: block; margin-bottom: .4rem; }
+.wrong b { color: #b3261e; } .quiet { color: #666; font-size: .9rem; } .figure { max-width: 100%; }
+"""
+
+
+def write_report(path: Path, model, test, row_count: int, histories: dict, export_report, answers: list, results: dict):
+    """Writes the page.
+
+    Args:
+        path: of the HTML file.
+        model: the fused classifier.
+        test: source of the test rows.
+        row_count: how many of them to show.
+        histories: for each model's name, the `history` of its `fit`.
+        export_report: what `mk.export` returned.
+        answers: what `answer_with_all` returned.
+        results: accuracy, seconds and versions, as in `results.json`.
+    """
+    predictions = model.predict(model.dataset(test, batch_size=256), verbose=0)
+    truth = model.encode_targets(test)
+    accuracy = results["accuracy"]
+    best_alone = max(accuracy["question"], accuracy["image"])
+    sections = [
+        "<h1>Questions about pictures</h1>",
+        f"<p class=quiet>{results['rows']['training']:,} training rows, {results['rows']['test']:,} test rows of "
+        f"easy-VQA, {results['epochs']} epochs for each model, seed {results['seed']}, {results['cores']} cores</p>",
+        f"<p>Fusing question and image answers <b>{accuracy['fused']:.2%}</b> of the test rows rightly; "
+        f"the better of the two alone {best_alone:.2%}.</p>",
+        "<h2>What fusing brought</h2>",
+        _comparison_table(accuracy, results["seconds"]),
+        "<h2>Learning curves</h2>",
+        _image_tag(_draw_curves(histories), "Accuracy by epoch of the three models"),
+        "<h2>Confusion matrix of the fused model, test rows</h2>",
+        _image_tag(_draw_confusion(predictions, truth, model.classes), "Counts of true answer by given answer"),
+        f"<h2>{row_count} test rows</h2>",
+        "<p class=quiet>Mistakes come first, up to three where there are any; the others are evenly spaced.</p>",
+        _cards(model, test, predictions, truth, row_count),
+        "<h2>Artefacts, each run by its own runtime and compared with the Keras model</h2>",
+        _parity_table(export_report),
+        "<h2>The same raw rows, answered by each</h2>",
+        _answers_table(answers),
+        f"<p class=quiet>{escape(', '.join(f'{name} {version}' for name, version in results['versions'].items()))}</p>",
+    ]
+    path.write_text(
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>mmkeras demo</title><style>{_STYLE}</style>"
+        f"<body>{''.join(sections)}</body></html>\n",
+        encoding="utf-8",
+    )
+
+
+def _comparison_table(accuracy, seconds):
+    rows = [
+        (
+            escape(name),
+            f"<span class=bar style='width:{value * 20:.1f}rem;background:{_COLORS[name]}'></span>",
+            f"{value:.2%}",
+            f"{seconds[name]:.0f} s",
+        )
+        for name, value in accuracy.items()
+    ]
+    return _table(("model", "", "test accuracy", "training"), rows)
+
+
+def _parity_table(report):
+    rows = [
+        (
+            escape(a.format),
+            f"{a.bytes / 1024:,.0f} KiB",
+            f"{a.max_difference:.1e}",
+            f"{a.agreement:.2%}",
+            "-" if a.accuracy is None else f"{a.accuracy:.2%}",
+            f"{a.latency_ms:.2f} ms",
+        )
+        for a in report.artefacts
+    ]
+    missing = ", ".join(f"{count} without {escape(name)}" for name, count in report.missing.items())
+    header = ("format", "size", "largest difference", "same answer", "accuracy", "one row")
+    return f"{_table(header, rows)}<p class=quiet>On {report.rows} rows, {missing}.</p>"
+
+
+def _answers_table(answers):
+    names = list(answers[0]["answers"])
+    rows = [(escape(row["question"]), *(escape(row["answers"][name]) for name in names)) for row in answers]
+    return _table(("question", *names), rows)
+
+
+def _table(header, rows):
+    """Cells are HTML already; those that start with a digit stand to the right."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td{' class=number' if cell[:1].isdigit() else ''}>{cell}</td>" for cell in row) + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _cards(model, test, predictions, truth, row_count):
+    wrong = np.flatnonzero(predictions.argmax(axis=1) != truth)[:_MISTAKES_SHOWN]
+    spaced = np.linspace(0, len(truth) - 1, row_count - len(wrong), dtype=int)
+    cells = model.cells(test)
+    return "<div class=cards>" + "".join(
+        _card(
+            cells["question"][index],
+            media.read(cells["image"][index]),
+            model.classes[truth[index]],
+            model.classes[predictions[index].argmax()],
+            predictions[index].max(),
+        )
+        for index in [*wrong, *spaced]
+    ) + "</div>"
+
+
+def _card(question, image, truth, answer, probability):
+    wrong = "" if answer == truth else " wrong"
+    return (
+        f"<div class='card{wrong}'>{_image_tag(image, question, '')}{escape(question)}<br>"
+        f"<b>{escape(answer)}</b> {probability:.1%}<br><span class=quiet>truth: {escape(truth)}</span></div>"
+    )
+
+
+def _image_tag(png, description, style="figure"):
+    data = base64.b64encode(png).decode()
+    return f"<img class='{style}' alt='{escape(description, quote=True)}' src='data:image/png;base64,{data}'>"
+
+
+def _draw_curves(histories):
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for name, history in histories.items():
+        epochs = range(1, len(history["accuracy"]) + 1)
+        axes.plot(epochs, history["val_accuracy"], color=_COLORS[name], marker="o", markersize=3, label=name)
+        axes.plot(epochs, history["accuracy"], color=_COLORS[name], linestyle=":", linewidth=1)
+    axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    axes.legend(title="validation (dotted: training)", loc="lower right")
+    return _to_png(figure)
+
+
+def _draw_confusion(predictions, truth, classes):
+    counts = np.zeros((len(classes), len(classes)), int)
+    np.add.at(counts, (truth, predictions.argmax(axis=1)), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(8, 6.6), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="answer", ylabel="truth")
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    for row, column in np.argwhere(counts):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=color, fontsize=8)
+    return _to_png(figure)
+
+
+def _to_png(figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    return buffer.getvalue()

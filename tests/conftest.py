@@ -1,0 +1,53 @@
+"""Real rows, and one trained and exported model, made once a run."""
+
+from types import SimpleNamespace
+
+import keras
+import pytest
+
+import mmkeras as mk
+
+
+@pytest.fixture(scope="session")
+def easy_vqa(tmp_path_factory):
+    """The folder of the whole data set."""
+    return mk.datasets.easy_vqa(tmp_path_factory.mktemp("easy-vqa"))
+
+
+@pytest.fixture(scope="session")
+def train(easy_vqa):
+    """4,000 training rows."""
+    return mk.read(easy_vqa / "train.csv", target="answer").select(range(4000))
+
+
+@pytest.fixture(scope="session")
+def test(easy_vqa):
+    """500 test rows."""
+    return mk.read(easy_vqa / "test.csv", target="answer").select(range(500))
+
+
+@pytest.fixture(scope="session")
+def modalities():
+    return {"question": mk.Text(), "image": mk.Image(size=32)}
+
+
+@pytest.fixture(scope="session")
+def trained(train, modalities):
+    """A classifier that has learnt something, also from rows without question or without image."""
+    keras.utils.set_random_seed(0)
+    model = mk.Classifier.from_source(train, modalities, fusion=mk.fusion.Product(width=32, modality_dropout=0.1))
+    model.optimizer.learning_rate = 3e-3
+    model.fit(model.dataset(train, batch_size=64, training=True, cache=True), epochs=6, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="session")
+def exported(trained, test, tmp_path_factory):
+    """Its artefacts, with the report, and a few raw rows."""
+    folder = tmp_path_factory.mktemp("export") / "artefacts"
+    report = mk.export(trained, folder, rows=test)
+    rows = [
+        {"question": question, "image": image}
+        for question, image in zip(test.texts("question")[:8], test.files("image")[:8], strict=True)
+    ]
+    return SimpleNamespace(model=trained, folder=folder, report=report, rows=rows)

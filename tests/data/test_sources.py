@@ -1,0 +1,112 @@
+import pandas as pd
+import pytest
+
+import mmkeras as mk
+
+
+def write(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+ROWS = [{"text": "good", "stars": 5, "label": "yes"}, {"text": None, "stars": float("nan"), "label": "no"}]
+
+
+@pytest.mark.parametrize("make", [list, pd.DataFrame], ids=["dicts", "frame"])
+def test_rows_in_memory_keep_their_cells(make):
+    source = mk.read(make(ROWS), target="label")
+    assert source.texts("text") == ["good", ""]
+    assert [cell[:1] for cell in source.texts("stars")] == ["5", ""]
+    assert source.labels() == ["yes", "no"]
+
+
+def test_a_csv_keeps_its_cells_as_they_are_written(tmp_path):
+    table = write(tmp_path / "t.csv", 'text,image,label\n"a, ""b""\nc",x.png,NA\n007,,null\n')
+    source = mk.read(table, target="label")
+    assert source.texts("text") == ['a, "b"\nc', "007"]
+    assert source.files("image") == [str(tmp_path / "x.png"), ""]
+    assert source.labels() == ["NA", "null"]
+
+
+def test_paths_start_from_the_given_folder(tmp_path):
+    assert mk.read([{"image": "x.png"}], folder=tmp_path).files("image") == [str(tmp_path / "x.png")]
+
+
+def test_the_target_must_be_a_column(tmp_path):
+    with pytest.raises(ValueError) as error:
+        mk.read(write(tmp_path / "t.csv", "text,answer\na,b\n"), target="anwser")
+    assert str(error.value) == (
+        "t.csv has no column 'anwser', which was asked for as target. Did you mean 'answer'? "
+        "Its columns: ['text', 'answer']"
+    )
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", "t.csv is empty: a table has a header and at least one row"),
+        ("a,b\n", "t.csv has a header and no rows"),
+        ("a,b\n1,2\n1,2,3\n", "t.csv is not a table: .*Expected 2 fields in line 3, saw 3. Put quotes around cells"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message):
+        mk.read(write(tmp_path / "t.csv", content))
+
+
+def test_another_encoding_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"t.csv is not UTF-8 at byte \d+. Save it as UTF-8"):
+        mk.read(write(tmp_path / "t.csv", "text\ncafé\n", "latin-1"))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No table at .*nowhere.csv. The current folder is"):
+        mk.read(tmp_path / "nowhere.csv")
+
+
+def test_another_suffix_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="reads tables from .csv files"):
+        mk.read(tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize("data, error", [([], ValueError), ([1], ValueError), (3, TypeError), ({}, TypeError)])
+def test_what_is_no_table_is_refused(data, error):
+    with pytest.raises(error, match="Received"):
+        mk.read(data)
+
+
+def test_a_split_is_the_same_for_the_same_seed_and_loses_nothing():
+    source = mk.read([{"n": str(i)} for i in range(50)])
+    first, second = source.split(0.2, seed=3)
+    assert (len(first), len(second)) == (40, 10)
+    assert sorted(first.texts("n") + second.texts("n")) == sorted(source.texts("n"))
+    assert source.split(0.2, seed=3)[1].texts("n") == second.texts("n")
+    assert source.split(0.2, seed=4)[1].texts("n") != second.texts("n")
+
+
+def test_a_split_by_a_column_keeps_equal_cells_together(train):
+    first, second = train.split(0.1, by="image")
+    assert not set(first.texts("image")) & set(second.texts("image"))
+    assert len(first) + len(second) == len(train)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.5])
+def test_a_fraction_that_is_none_is_refused(fraction):
+    with pytest.raises(ValueError, match="`fraction` lies between 0 and 1"):
+        mk.read(ROWS).split(fraction)
+
+
+def test_selected_rows_keep_their_numbers_in_messages():
+    source = mk.read([{"image": "a.png"}, {"image": "b.png"}, {"image": "c.png"}]).select([2])
+    assert source.check({"image": mk.Image()}).problems[0].row == 3
+    assert len(source.without({3})) == 0
+
+
+def test_a_cell_of_media_that_is_neither_path_nor_bytes_is_refused():
+    with pytest.raises(TypeError, match="rows, row 1, column 'image': a cell of media holds a path .* Received: 3 of"):
+        mk.read([{"image": 3}]).check({"image": mk.Image()})
+
+
+def test_a_column_of_another_name_than_the_input_can_be_read():
+    source = mk.read([{"Review text": "fine"}])
+    assert source.check({"review": mk.Text(column="Review text")}).missing == {"Review text": 0}

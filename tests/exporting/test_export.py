@@ -1,0 +1,183 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import mmkeras as mk
+from mmkeras.exporting import child
+from mmkeras.exporting.parity import Tolerance, compare
+
+FORMATS = ["saved_model", "tflite", "tflite_dynamic_range", "onnx"]
+
+
+def test_every_artefact_is_proven_on_real_rows_with_missing_modalities(exported):
+    report = exported.report
+    assert [artefact.format for artefact in report.artefacts] == FORMATS
+    assert report.rows >= 256
+    assert report.missing == {"image": 17, "question": 17}
+    bounds = {"saved_model": 1e-5, "tflite": 1e-4, "tflite_dynamic_range": 1, "onnx": 1e-4}
+    for artefact in report.artefacts:
+        assert artefact.max_difference <= bounds[artefact.format]
+        assert artefact.agreement >= 0.995
+        assert abs(artefact.accuracy - report.accuracy) <= 0.01
+        assert artefact.latency_ms > 0
+    assert json.loads((exported.folder / "report.json").read_text())["artefacts"][0]["format"] == "saved_model"
+
+
+def test_the_folder_holds_what_the_report_names_and_nothing_half_done(exported):
+    names = {path.name for path in exported.folder.iterdir()}
+    assert names == {artefact.path for artefact in exported.report.artefacts} | {"labels.txt", "report.json"}
+    assert [path.name for path in exported.folder.parent.iterdir()] == [exported.folder.name]
+    assert (exported.folder / "labels.txt").read_text().splitlines() == exported.model.classes
+    assert (exported.folder / "saved_model" / "assets" / "labels.txt").exists()
+    for artefact in exported.report.artefacts:
+        path = exported.folder / artefact.path
+        files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+        assert artefact.bytes == sum(file.stat().st_size for file in files)
+
+
+def test_tflite_has_no_flex_op_and_keeps_the_names(exported):
+    from ai_edge_litert.interpreter import Interpreter
+
+    for artefact in exported.report.artefacts[1:3]:
+        assert artefact.ops and not [op for op in artefact.ops if "CUSTOM" in op or "Flex" in op]
+        signatures = Interpreter(str(exported.folder / artefact.path)).get_signature_list()
+        assert signatures == {
+            "tensors": {
+                "inputs": ["image", "image_present", "question", "question_present"],
+                "outputs": ["probabilities"],
+            }
+        }
+
+
+def test_onnx_keeps_the_names_and_takes_any_number_of_rows(exported):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(exported.folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    assert sorted(node.name for node in session.get_inputs()) == [
+        "image",
+        "image_present",
+        "question",
+        "question_present",
+    ]
+    for count in (1, 3):
+        specs = exported.model.preprocessor.tensor_specs(count)
+        inputs = {name: np.zeros(spec.shape, spec.dtype.as_numpy_dtype) for name, spec in specs.items()}
+        (probabilities,) = session.run(["probabilities"], inputs)
+        assert np.allclose(probabilities, exported.model.predict(inputs, verbose=0), atol=1e-4)
+
+
+def test_the_raw_signature_names_the_answer_for_any_subset(exported):
+    serve = tf.saved_model.load(str(exported.folder / "saved_model")).signatures["serving_default"]
+    images = [open(row["image"], "rb").read() for row in exported.rows]
+    questions = [row["question"] for row in exported.rows]
+    outputs = serve(question=tf.constant([*questions, "", ""]), image=tf.constant([*images, images[0], b""]))
+    answers = exported.model.predict_rows([*exported.rows, {"image": images[0]}, {}])
+    assert [label.decode() for label in outputs["label"].numpy()] == [answer["answer"] for answer in answers]
+    assert np.allclose(outputs["probabilities"].numpy().max(axis=1), [a["probability"] for a in answers], atol=1e-5)
+
+
+def test_a_served_request_with_bytes_that_are_no_image_is_refused_in_words(exported):
+    serve = tf.saved_model.load(str(exported.folder / "saved_model")).signatures["serving_default"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="The cell is not a PNG, JPEG, GIF or BMP image"):
+        serve(question=tf.constant(["what?"]), image=tf.constant([b"hello"]))
+
+
+def test_exporting_again_replaces_what_was_there(exported, test, tmp_path):
+    folder = tmp_path / "artefacts"
+    (folder / "saved_model").mkdir(parents=True)
+    (folder / "saved_model" / "stale").write_text("old")
+    (folder / "mine.txt").write_text("keep")
+    mk.export(exported.model, folder, ["saved_model"], rows=test.select(range(3)))
+    assert not (folder / "saved_model" / "stale").exists()
+    assert (folder / "mine.txt").read_text() == "keep"
+
+
+def test_an_artefact_that_answers_otherwise_is_not_left_behind(exported, test, tmp_path):
+    strict = {"tflite_dynamic_range": mk.Tolerance(difference=1e-12, agreement=1.0)}
+    with pytest.raises(mk.ParityError, match=r"tflite_dynamic_range answers otherwise than the model. Furthest off is "
+                       r"row \d+, output \d+: [\d.e-]+ where the model says [\d.e-]+"):
+        mk.export(exported.model, tmp_path / "out", ["tflite_dynamic_range"], rows=test, tolerances=strict)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"formats": ["coreml"]}, r"`formats` is a list of some of \['saved_model', .*Received: formats=\['coreml'\]"),
+    ({"formats": "tflite"}, "`formats` is a list"),
+    ({"formats": ["onnx"], "tolerances": {"tflite": Tolerance()}}, "`tolerances` names formats that are exported"),
+])
+def test_formats_that_do_not_exist_are_refused(trained, test, tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        mk.export(trained, tmp_path / "out", **{"formats": FORMATS, **arguments}, rows=test)
+
+
+def test_a_package_that_is_lacking_is_named(trained, test, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'mmkeras\[export\]'. Missing: \['ai_edge_litert'\]"):
+        mk.export(trained, tmp_path / "out", ["tflite"], rows=test)
+
+
+def test_rows_that_cannot_be_used_are_an_error(trained, tmp_path):
+    with pytest.warns(UserWarning, match="left out"), pytest.raises(ValueError, match="holds no usable row"):
+        mk.export(trained, tmp_path / "out", rows=[{"question": "what?", "image": "nowhere.png", "answer": "red"}])
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    """Runs these lines as a script of the exporter."""
+    monkeypatch.setattr(child, "_SCRIPTS", tmp_path)
+
+    def run(lines, time_limit=20):
+        (tmp_path / "convert.py").write_text(f"import os, sys, time\n{lines}\n")
+        return child.run_script("convert", time_limit)
+
+    return run
+
+
+def test_a_converter_that_crashes_is_an_error_with_the_end_of_its_log(script):
+    with pytest.raises(mk.ExportError, match=r"convert was killed by SIGSEGV.\nThe end of its log:\n  last words"):
+        script("print('last words', flush=True); os.kill(os.getpid(), 11)")
+
+
+def test_a_converter_that_is_killed_for_memory_is_told_so(script):
+    with pytest.raises(mk.ExportError, match=r"killed by SIGKILL \(the system may have run out of memory\)"):
+        script("os.kill(os.getpid(), 9)")
+
+
+def test_a_converter_that_hangs_is_stopped(script):
+    with pytest.raises(mk.ExportError, match="convert was stopped: it took longer than 0.5 s"):
+        script("time.sleep(60)", time_limit=0.5)
+
+
+def test_the_error_of_a_converter_is_shown_though_a_dump_follows_it(script):
+    with pytest.raises(mk.ExportError, match="failed with exit code 3.*\n.*\n  x: error: cannot convert"):
+        script("print('x: error: cannot convert'); [print('dump') for _ in range(100)]; sys.exit(3)")
+
+
+def test_a_script_gets_the_interpreter_that_runs_us(script, tmp_path):
+    script(f"open(sys.argv[2], 'w').write('{{}}'); open(r'{tmp_path}/who', 'w').write(sys.executable)")
+    assert (tmp_path / "who").read_text() == sys.executable
+
+
+@pytest.mark.parametrize(
+    "received, tolerance",
+    [
+        ([[0.9, 0.1], [0.52, 0.48]], Tolerance(1e-3)),
+        ([[0.9, 0.1], [0.4, 0.6]], Tolerance()),
+        ([[0.9, 0.1], [np.nan, 0.5]], Tolerance()),
+        ([[0.9, 0.1]], Tolerance()),
+    ],
+    ids=["too far", "other answer", "not a number", "other shape"],
+)
+def test_what_lies_outside_of_the_tolerance_is_an_error(received, tolerance):
+    expected = np.array([[0.9, 0.1], [0.51, 0.49]])
+    with pytest.raises(mk.ParityError, match="^onnx "):
+        compare("onnx", expected, np.array(received), tolerance)
+
+
+def test_what_lies_inside_is_measured():
+    expected = np.array([[0.9, 0.1], [0.51, 0.49]])
+    difference, agreement = compare("onnx", expected, expected + [[0.001, 0], [0, 0]], Tolerance(0.01))
+    assert (round(difference, 6), agreement) == (0.001, 1.0)

@@ -1,0 +1,74 @@
+"""What holds for the package as a whole."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mmkeras as mk
+
+PACKAGE = Path(mk.__file__).parent
+STATIONS = ["data", "preprocessing", "encoders", "modalities", "fusion", "heads", "tasks", "exporting", "demo", "cli"]
+LEAVES = ["_quiet", "features", "layers", "datasets"]
+ALL_SEEING = ["__init__", "__main__", "testing"]
+
+
+def _station_of(path):
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def _imported_stations(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = [node.module] if isinstance(node, ast.ImportFrom) else []
+        modules += [name.name for name in node.names] if isinstance(node, ast.Import) else []
+        for module in modules:
+            if module and module.startswith("mmkeras."):
+                yield module.split(".")[1]
+
+
+def test_imports_run_forward_along_the_way_of_the_data():
+    backward = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        station = _station_of(path)
+        if station in ALL_SEEING:
+            continue
+        for imported in _imported_stations(path):
+            if station in LEAVES:
+                allowed = imported in LEAVES
+            else:
+                allowed = imported in LEAVES or STATIONS.index(imported) <= STATIONS.index(station)
+            if not allowed:
+                backward.append(f"{path.relative_to(PACKAGE)} imports {imported}")
+    assert not backward
+
+
+def test_every_module_belongs_to_a_station():
+    names = {_station_of(path) for path in PACKAGE.rglob("*.py")}
+    assert names <= set(STATIONS + LEAVES + ALL_SEEING)
+
+
+def _run_python(code):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+
+
+def test_importing_prints_nothing():
+    process = _run_python("import mmkeras")
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
+
+
+def test_another_backend_of_keras_is_refused_in_a_sentence():
+    process = _run_python(
+        "import keras.src.backend.config as c; c.backend = lambda: 'jax'\n"
+        "import keras; keras.backend.backend = lambda: 'jax'\nimport mmkeras"
+    )
+    assert "mmkeras needs the TensorFlow backend of Keras. Received: backend='jax'" in process.stderr
+
+
+@pytest.mark.parametrize("name", ["read", "Text", "Image", "Classifier", "export", "fusion", "encoders", "datasets"])
+def test_the_public_names_are_there(name):
+    assert hasattr(mk, name)
