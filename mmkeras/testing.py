@@ -41,7 +41,9 @@ def _require_close(expected, received, message, tolerance=1e-5):
         _require(difference <= tolerance, f"{message}: differs by {difference}")
 
 
-def make_features(lengths: Mapping[str, int], batch_size: int = 6, width: int = 8, seed: int = 0) -> dict[str, Features]:
+def make_features(
+    lengths: Mapping[str, int], batch_size: int = 6, width: int = 8, seed: int = 0
+) -> dict[str, Features]:
     """Random Features for each modality name, with the given number of tokens; some padded, some rows absent.
 
     Example:
@@ -198,7 +200,7 @@ def check_reload(model: keras.Model, inputs: Mapping[str, np.ndarray]):
         paths = [Path(folder) / name for name in ("model.keras", "inputs.npz", "outputs.npy")]
         model.save(paths[0])
         np.savez(paths[1], **inputs)
-        command = [sys.executable, "-W", "error", "-c", _RELOAD, *map(str, paths)]
+        command = [sys.executable, "-W", "error::UserWarning", "-c", _RELOAD, *map(str, paths)]
         process = subprocess.run(command, capture_output=True, text=True)
         _require(process.returncode == 0, f"it cannot be loaded in a fresh process:\n{process.stderr[-3000:]}")
         _require_close(model.predict(inputs, verbose=0), np.load(paths[2]), "the loaded model predicts otherwise")

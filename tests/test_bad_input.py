@@ -105,9 +105,9 @@ def test_a_question_in_another_script_is_used_and_named(trained):
     size = len(trained.modalities["question"].preprocessor.vocabulary)
     assert str(caught[0].message).splitlines() == [
         "rows: used all the same: 1 unknown words only.",
-        f"  rows, row 1, column 'question' (какого цвета?): unknown words only: none of its pieces is among the {size} "
-        "of the vocabulary, the model sees only [UNK]. To mend it: train on text in this script, or give Text a "
-        "vocabulary that has it.",
+        f"  rows, row 1, column 'question' (какого цвета?): unknown words only: none of its words is in the "
+        f"vocabulary of {size} pieces, the model sees only [UNK]. To mend it: train on text in this script, or give "
+        "Text a vocabulary that has it.",
     ]
 
 
@@ -138,7 +138,7 @@ def test_training_goes_on_without_bad_rows_and_says_how_many_and_why(folder):
 
 def test_no_usable_row_is_an_error_with_the_report(folder):
     (folder / "rows.csv").write_text("question,image,answer\nwhat?,nowhere.png,red\n")
-    with pytest.raises(ValueError, match=r"No usable row is left.\n.*1 file not found"):
+    with pytest.raises(ValueError, match=r"No usable row is left.\n(.*\n)*  left out: 1 file not found"):
         mk.Classifier.from_source(mk.read(folder / "rows.csv", target="answer"), MODALITIES)
 
 

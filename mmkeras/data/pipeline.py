@@ -68,9 +68,7 @@ def _with_cache(columns, row_preprocessor):
     positions, prepared = {}, {}
     for name, cells in columns.items():
         positions[name], distinct = pd.factorize(pd.Series(cells, dtype=object))
-        column = build_dataset(
-            {name: list(distinct)}, row_preprocessor.select([name]), batch_size=_CELLS_A_BATCH
-        )
+        column = build_dataset({name: list(distinct)}, row_preprocessor.select([name]), batch_size=_CELLS_A_BATCH)
         batches = list(column)
         prepared[name] = {key: tf.concat([batch[key] for batch in batches], axis=0) for key in batches[0]}
 

@@ -55,7 +55,9 @@ class Source:
     def texts(self, column: str) -> list[str]:
         """The cells of a column as text, `""` where there is nothing."""
         self._require_column(column, "a column of text")
-        return [cell if isinstance(cell, str) else "" if _is_nothing(cell) else str(cell) for cell in self.table[column]]
+        return [
+            cell if isinstance(cell, str) else "" if _is_nothing(cell) else str(cell) for cell in self.table[column]
+        ]
 
     def files(self, column: str) -> list[str | bytes]:
         """The cells of a column of media: an absolute path, the content as bytes, or `""` where there is nothing."""
@@ -187,12 +189,16 @@ def _is_nothing(cell):
 def _check_cells(cells, preprocessor, column) -> dict:
     """The problems of distinct non-empty cells, with a progress bar where it takes a while."""
     chunks = [cells[i : i + _CELLS_A_CHUNK] for i in range(0, len(cells), _CELLS_A_CHUNK)]
-    progress = keras.utils.Progbar(len(cells), unit_name="cell", verbose=int(len(chunks) > 4 and preprocessor.reads_files))
+    progress = keras.utils.Progbar(
+        len(cells), unit_name="cell", verbose=int(len(chunks) > 4 and preprocessor.reads_files)
+    )
     if progress.verbose:
         print(f"Checking the files of column '{column}'")
     found = {}
     with ThreadPoolExecutor() as pool:
-        for chunk, problems in zip(chunks, pool.map(lambda chunk: _check_chunk(chunk, preprocessor), chunks)):
+        for chunk, problems in zip(
+            chunks, pool.map(lambda chunk: _check_chunk(chunk, preprocessor), chunks), strict=True
+        ):
             found.update({cell: p for cell, p in zip(chunk, problems, strict=True) if p is not None})
             progress.add(len(chunk))
     return found

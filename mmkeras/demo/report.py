@@ -123,16 +123,20 @@ def _cards(model, test, predictions, truth, row_count):
     wrong = np.flatnonzero(predictions.argmax(axis=1) != truth)[:_MISTAKES_SHOWN]
     spaced = np.linspace(0, len(truth) - 1, row_count - len(wrong), dtype=int)
     cells = model.cells(test)
-    return "<div class=cards>" + "".join(
-        _card(
-            cells["question"][index],
-            media.read(cells["image"][index]),
-            model.classes[truth[index]],
-            model.classes[predictions[index].argmax()],
-            predictions[index].max(),
+    return (
+        "<div class=cards>"
+        + "".join(
+            _card(
+                cells["question"][index],
+                media.read(cells["image"][index]),
+                model.classes[truth[index]],
+                model.classes[predictions[index].argmax()],
+                predictions[index].max(),
+            )
+            for index in [*wrong, *spaced]
         )
-        for index in [*wrong, *spaced]
-    ) + "</div>"
+        + "</div>"
+    )
 
 
 def _card(question, image, truth, answer, probability):

@@ -32,9 +32,7 @@ class GRU(Encoder):
     def encode(self, inputs, preprocessor):
         mask = ops.not_equal(inputs, 0)
         embedded = keras.layers.Embedding(len(preprocessor.vocabulary), self.embedding_dim, name="embedding")(inputs)
-        gru = keras.layers.GRU(
-            self.width, dropout=self.dropout, return_sequences=True, return_state=True, name="gru"
-        )
+        gru = keras.layers.GRU(self.width, dropout=self.dropout, return_sequences=True, return_state=True, name="gru")
         tokens, state = gru(embedded, mask=mask)
         return tokens, mask, state
 

@@ -18,8 +18,7 @@ class ExportError(RuntimeError):
 def run_script(name: str, time_limit: float, **arguments) -> dict:
     """Runs `scripts/<name>.py` and returns the JSON that it writes as its last act.
 
-    The script imports neither mmkeras nor Keras, unless it says so; it gets the path of a JSON file with `arguments`, and the
-    path of the JSON file to write.
+    The script does not import mmkeras. It gets the path of a JSON file with `arguments`, and that of the one to write.
 
     Raises:
         ExportError: when it fails, is killed or takes longer than `time_limit` seconds; with the end of its log.

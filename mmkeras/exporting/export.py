@@ -60,9 +60,7 @@ def _make_saved_model(work, target):
 def _run_saved_model(work, target):
     outputs = {name: str(work.folder / f"{name}.npz") for name in (RAW, TENSORS)}
     inputs = {RAW: work.row_files["raw"], TENSORS: work.row_files["tensors"]}
-    answer = work.run(
-        "run_saved_model", artefact=target, signatures=[RAW, TENSORS], inputs=inputs, outputs=outputs
-    )
+    answer = work.run("run_saved_model", artefact=target, signatures=[RAW, TENSORS], inputs=inputs, outputs=outputs)
     return answer[RAW], [_load(path) for path in outputs.values()]
 
 
@@ -70,18 +68,14 @@ def _make_tflite(quantization):
     def make(work, target):
         # One row at a time: TFLite converts no recurrent layer with an unknown batch size.
         frozen = work.freeze(batch_size=1)
-        work.run(
-            "convert_tflite", saved_model=frozen, target=target, signature=TENSORS, quantization=quantization
-        )
+        work.run("convert_tflite", saved_model=frozen, target=target, signature=TENSORS, quantization=quantization)
 
     return make
 
 
 def _run_tflite(work, target):
     outputs = str(work.folder / f"{target.stem}.npz")
-    answer = work.run(
-        "run_tflite", artefact=target, signature=TENSORS, inputs=work.row_files["npz"], outputs=outputs
-    )
+    answer = work.run("run_tflite", artefact=target, signature=TENSORS, inputs=work.row_files["npz"], outputs=outputs)
     foreign = [op for op in answer["ops"] if op.startswith("CUSTOM")]
     if foreign:
         raise ExportError(f"{target.name} holds ops that the TFLite interpreter does not have: {foreign}")
@@ -191,8 +185,9 @@ def _check_formats(formats, tolerances):
     needed = [package for name in formats for package in _FORMATS[name].packages]
     lacking = sorted({package for package in needed if importlib.util.find_spec(package) is None})
     if lacking:
-        raise ImportError(f"{list(formats)} need packages that are not installed: pip install 'mmkeras[export]'. "
-                          f"Missing: {lacking}")
+        raise ImportError(
+            f"{list(formats)} need packages that are not installed: pip install 'mmkeras[export]'. Missing: {lacking}"
+        )
 
 
 def _make_and_prove(name, work, finished, tolerances):

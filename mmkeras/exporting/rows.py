@@ -56,7 +56,7 @@ def _write_tensor(path, value):
 
 
 def choose_rows(model, source: Source, row_count: int) -> ProofRows:
-    """Up to `row_count` rows of the source, evenly spaced, then some again without each modality, and one without any."""
+    """Up to `row_count` rows, evenly spaced; then some of them again without each modality, and one without any."""
     report = model.check(source)
     report.warn(stacklevel=3)
     source = source.without(report.rejected)

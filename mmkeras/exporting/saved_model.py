@@ -9,7 +9,7 @@ from mmkeras.exporting.signatures import RAW, TENSORS, raw_signature, tensors_si
 
 
 def write(model, folder: Path):
-    """Both signatures, the weights, and the classes as the asset `labels.txt`. Needs neither mmkeras nor Keras to load."""
+    """Both signatures, the weights, and the classes as the asset `labels.txt`. Loads without mmkeras and Keras."""
     labels = folder.parent / "labels.txt"
     labels.write_text("\n".join(model.classes) + "\n", encoding="utf-8")
     module = tf.Module()

@@ -11,10 +11,10 @@ def name_outputs(probabilities) -> dict:
 
 
 def raw_signature(model) -> tf.types.experimental.PolymorphicFunction:
-    """Raw cells to answers, all preprocessing included: one string input for each modality, `(batch,)`, `""` for missing.
+    """Raw cells to answers, all preprocessing included.
 
-    Text goes in as text, an image as the bytes of its file. Returns `probabilities` `(batch, classes)`, float32, and
-    `label` `(batch,)`, the most probable class by name.
+    One string input for each modality, `(batch,)`, `""` for missing. Text goes in as text, an image as the bytes of
+    its file. Returns `probabilities` `(batch, classes)`, float32, and `label` `(batch,)`, the most probable class.
     """
     specs = {name: tf.TensorSpec((None,), tf.string, name=name) for name in model.preprocessor.preprocessors}
     classes = tf.constant(model.classes)

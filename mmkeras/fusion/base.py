@@ -10,7 +10,8 @@ from mmkeras.layers import MissingEmbedding, ModalityDropout
 class Fusion(keras.layers.Layer):
     """Joins the Features of several modalities to one. Replacing one fusion by another is changing one argument.
 
-    A subclass names in `reads` the Features that it uses, so that encoders compute no others. Modalities are taken in the order of their names, so the order of the dict does not matter.
+    A subclass names in `reads` the Features that it uses, so that encoders compute no others. Modalities are taken in
+    the order of their names, so the order of the dict does not matter.
 
     Args:
         width: size of the fused vectors.

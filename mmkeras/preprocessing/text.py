@@ -121,15 +121,19 @@ class TextPreprocessor(Preprocessor):
         if self.vocabulary is None:
             return [None] * len(cells)
         ids = self._tokenize(tf.constant(cells))
-        unknown = tf.reduce_all(ids == self.vocabulary.index("[UNK]"), axis=1).numpy()
-        lengths = ids.row_lengths().numpy()
-        return [self._problem(u, n) for u, n in zip(unknown, lengths, strict=True)]
+        is_word = tf.constant(
+            [any(map(str.isalnum, piece)) and piece not in RESERVED_TOKENS for piece in self.vocabulary]
+        )
+        has_known = tf.reduce_any(tf.ragged.map_flat_values(lambda flat: tf.gather(is_word, flat), ids), axis=1)
+        has_unknown = tf.reduce_any(ids == self.vocabulary.index("[UNK]"), axis=1)
+        unreadable = (has_unknown & ~has_known).numpy()
+        return [self._problem(*found) for found in zip(unreadable, ids.row_lengths().numpy(), strict=True)]
 
-    def _problem(self, all_unknown, length):
-        if all_unknown and length:
+    def _problem(self, unreadable, length):
+        if unreadable:
             return (
                 "unknown words only",
-                f"none of its pieces is among the {len(self.vocabulary)} of the vocabulary, the model sees only [UNK]",
+                f"none of its words is in the vocabulary of {len(self.vocabulary)} pieces, the model sees only [UNK]",
                 "train on text in this script, or give Text a vocabulary that has it",
                 False,
             )

@@ -46,9 +46,7 @@ class Task(keras.Model):
             for encoder in encoders.values()
             for key, tensor in encoder.input.items()
         }
-        features = {
-            name: encoder({key: inputs[key] for key in encoder.input}) for name, encoder in encoders.items()
-        }
+        features = {name: encoder({key: inputs[key] for key in encoder.input}) for name, encoder in encoders.items()}
         super().__init__(inputs=inputs, outputs=head(fusion(features)), **kwargs)
 
         # === Config ===
@@ -126,9 +124,7 @@ class Task(keras.Model):
         report.warn(stacklevel=2)
         source = _keep_usable(source, report)
         targets = self.encode_targets(source) if source.target is not None else None
-        return build_dataset(
-            self.cells(source), self.preprocessor, targets, batch_size, training, cache, seed
-        )
+        return build_dataset(self.cells(source), self.preprocessor, targets, batch_size, training, cache, seed)
 
     def predict_rows(self, rows: Sequence[Mapping] | Source, batch_size: int = 256) -> list[dict]:
         """The answers to raw rows, one dict a row.

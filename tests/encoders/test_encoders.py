@@ -54,7 +54,9 @@ def test_every_branch_is_normalised():
 
 
 def test_an_unknown_encoder_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"one of \['gru'\], or an object from `mk.encoders`. Received: encoder='bert'"):
+    with pytest.raises(
+        ValueError, match=r"one of \['gru'\], or an object from `mk.encoders`. Received: encoder='bert'"
+    ):
         mk.Text(encoder="bert")
 
 

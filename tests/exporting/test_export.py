@@ -1,5 +1,6 @@
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_onnx_keeps_the_names_and_takes_any_number_of_rows(exported):
 
 def test_the_raw_signature_names_the_answer_for_any_subset(exported):
     serve = tf.saved_model.load(str(exported.folder / "saved_model")).signatures["serving_default"]
-    images = [open(row["image"], "rb").read() for row in exported.rows]
+    images = [Path(row["image"]).read_bytes() for row in exported.rows]
     questions = [row["question"] for row in exported.rows]
     outputs = serve(question=tf.constant([*questions, "", ""]), image=tf.constant([*images, images[0], b""]))
     answers = exported.model.predict_rows([*exported.rows, {"image": images[0]}, {}])
@@ -97,17 +98,23 @@ def test_exporting_again_replaces_what_was_there(exported, test, tmp_path):
 
 def test_an_artefact_that_answers_otherwise_is_not_left_behind(exported, test, tmp_path):
     strict = {"tflite_dynamic_range": mk.Tolerance(difference=1e-12, agreement=1.0)}
-    with pytest.raises(mk.ParityError, match=r"tflite_dynamic_range answers otherwise than the model. Furthest off is "
-                       r"row \d+, output \d+: [\d.e-]+ where the model says [\d.e-]+"):
+    with pytest.raises(
+        mk.ParityError,
+        match=r"tflite_dynamic_range answers otherwise than the model. Furthest off is "
+        r"row \d+, output \d+: [\d.e-]+ where the model says [\d.e-]+",
+    ):
         mk.export(exported.model, tmp_path / "out", ["tflite_dynamic_range"], rows=test, tolerances=strict)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments, message", [
-    ({"formats": ["coreml"]}, r"`formats` is a list of some of \['saved_model', .*Received: formats=\['coreml'\]"),
-    ({"formats": "tflite"}, "`formats` is a list"),
-    ({"formats": ["onnx"], "tolerances": {"tflite": Tolerance()}}, "`tolerances` names formats that are exported"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"formats": ["coreml"]}, r"`formats` is a list of some of \['saved_model', .*Received: formats=\['coreml'\]"),
+        ({"formats": "tflite"}, "`formats` is a list"),
+        ({"formats": ["onnx"], "tolerances": {"tflite": Tolerance()}}, "`tolerances` names formats that are exported"),
+    ],
+)
 def test_formats_that_do_not_exist_are_refused(trained, test, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         mk.export(trained, tmp_path / "out", **{"formats": FORMATS, **arguments}, rows=test)

@@ -106,7 +106,10 @@ def test_the_harness_finds_a_fusion_that_reads_absent_content():
     "arguments, message",
     [
         ({"width": 0}, "`width` of CrossAttention is at least 1"),
-        ({"width": 10, "num_heads": 4}, "`num_heads` of CrossAttention divides `width`. Received: width=10, num_heads=4"),
+        (
+            {"width": 10, "num_heads": 4},
+            "`num_heads` of CrossAttention divides `width`. Received: width=10, num_heads=4",
+        ),
         ({"modality_dropout": 1.5}, "`rate` of ModalityDropout is a probability"),
     ],
 )

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -135,7 +137,7 @@ def test_raw_rows_and_datasets_are_answered_alike(trained, test):
 
 
 def test_all_ways_through_the_preprocessor_give_the_same(trained, test):
-    images = [open(path, "rb").read() for path in test.files("image")[:5]]
+    images = [Path(path).read_bytes() for path in test.files("image")[:5]]
     check_preprocessor(trained.preprocessor, {"question": [*test.texts("question")[:5], ""], "image": ["", *images]})
 
 
@@ -158,9 +160,9 @@ def test_mixed_precision_answers_in_float32(few, modalities):
 
 def test_the_summary_has_one_named_block_a_modality(trained):
     lines = []
-    trained.summary(print_fn=lambda line, line_break=None: lines.append(line))
+    trained.summary(line_length=120, print_fn=lambda line, line_break=None: lines.append(line))
     text = "\n".join(lines)
-    for name in ("image_encoder (Functional)", "question_encoder", "product (Product)", "head"):
+    for name in ("image_encoder (Functional)", "question_encoder", "(Product)", "head"):
         assert name in text
     assert [layer.name for layer in trained.layers] == [
         "image",
@@ -169,7 +171,7 @@ def test_the_summary_has_one_named_block_a_modality(trained):
         "question_present",
         "image_encoder",
         "question_encoder",
-        "product",
+        trained.fusion.name,
         "head",
     ]
 

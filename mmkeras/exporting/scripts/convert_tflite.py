@@ -1,4 +1,7 @@
-"""A frozen SavedModel to TFLite. Arguments: saved_model, target, signature, quantization ("none" or "dynamic_range")."""
+"""A frozen SavedModel to TFLite.
+
+Arguments: saved_model, target, signature, quantization ("none" or "dynamic_range").
+"""
 
 import json
 import sys

@@ -1,4 +1,7 @@
-"""Runs a SavedModel without mmkeras or Keras. Arguments: artefact, signatures, inputs (by signature), outputs, latency_runs."""
+"""Runs a SavedModel without mmkeras or Keras.
+
+Arguments: artefact, signatures, inputs and outputs by signature, latency_runs.
+"""
 
 import importlib.util
 import json
