@@ -42,10 +42,10 @@ def answer_with_saved_model(path, raw):
 
 def answer_with_tflite(path, tensors, classes):
     """One row at a time; inputs by name."""
+    row_count = len(next(iter(tensors.values())))
     with drop_lines(_DELEGATE_LINE):
         run = Interpreter(str(path)).get_signature_runner("tensors")
-    row_count = len(next(iter(tensors.values())))
-    outputs = [run(**{key: array[i : i + 1] for key, array in tensors.items()}) for i in range(row_count)]
+        outputs = [run(**{key: array[i : i + 1] for key, array in tensors.items()}) for i in range(row_count)]
     return [classes[int(np.argmax(output["probabilities"]))] for output in outputs]
 
 

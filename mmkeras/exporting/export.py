@@ -114,7 +114,7 @@ def export(
     formats: Sequence[str] = tuple(_FORMATS),
     *,
     rows,
-    row_count: int = 256,
+    row_count: int = 1024,
     tolerances: Mapping[str, Tolerance] | None = None,
     time_limit: float = 600,
 ) -> ExportReport:

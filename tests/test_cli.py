@@ -1,0 +1,72 @@
+import base64
+import json
+import re
+
+import pytest
+
+from mmkeras.cli import main
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory, capfd_module):
+    folder = tmp_path_factory.mktemp("demo")
+    code = main(["demo", "--folder", str(folder), "--epochs", "6", "--rows", "8000"])
+    return code, folder, capfd_module()
+
+
+@pytest.fixture(scope="module")
+def capfd_module():
+    """Reads what was written to the terminal, Python's and C++'s, for the whole module."""
+    from _pytest.capture import FDCapture, MultiCapture
+
+    capture = MultiCapture(in_=None, out=FDCapture(1), err=FDCapture(2))
+    capture.start_capturing()
+    yield lambda: capture.readouterr()
+    capture.stop_capturing()
+
+
+def test_the_demo_trains_exports_and_says_so(demo):
+    code, folder, (out, err) = demo
+    assert (code, err) == (0, "")
+    for text in (
+        " usable\n",
+        "=== question: question, 6 epochs ===",
+        "=== fused: image and question, 6 epochs ===",
+        "=== What fusing brought: accuracy on the test rows ===",
+        "tflite_dynamic_range",
+        f"Open {folder / 'report.html'}",
+    ):
+        assert text in out
+    assert "TensorSpec" not in out
+    assert len(out.splitlines()) < 120
+
+
+def test_its_results_hold_every_figure(demo):
+    _, folder, _ = demo
+    results = json.loads((folder / "results.json").read_text())
+    assert set(results["accuracy"]) == {"question", "image", "fused"}
+    assert results["accuracy"]["fused"] > max(results["accuracy"]["question"], results["accuracy"]["image"])
+    assert {"question", "image", "fused", "export", "total"} == set(results["seconds"])
+    assert results["peak_mib"] > 100
+    assert results["seed"] == 0
+    assert {"mmkeras", "tensorflow", "keras"} <= set(results["versions"])
+    for artefact in results["artefacts"]:
+        assert {"format", "bytes", "max_difference", "agreement", "latency_ms"} <= set(artefact)
+
+
+def test_its_report_is_one_file_with_everything_in_it(demo):
+    _, folder, _ = demo
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)=['\"]?(https?:|//|[\w./]+\.(png|css|js))", page)
+    images = [base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^']+)'", page)]
+    assert len(images) == 2 + 12
+    assert all(data.startswith(b"\x89PNG") for data in images)
+    assert page.count("class='card") == 12
+    for text in ("What fusing brought", "Learning curves", "Confusion matrix", "Artefacts", "onnx", "truth:"):
+        assert text in page
+
+
+def test_a_failure_is_a_sentence_and_an_exit_code(tmp_path, capsys):
+    (tmp_path / "taken").write_text("a file")
+    assert main(["demo", "--folder", str(tmp_path / "taken")]) == 1
+    assert "mmkeras demo: " in capsys.readouterr().err

@@ -1,0 +1,36 @@
+"""Every notebook runs from top to bottom; on a small budget, and without installing what is installed."""
+
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+SMALL = ("epochs = 8", "epochs = 5"), ("rows = None", "rows = 12000")
+
+
+def _with_tag(notebook, tag):
+    (cell,) = [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+    return cell
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs(path, tmp_path):
+    notebook = nbformat.read(path, as_version=4)
+    _with_tag(notebook, "install").source = "pass"
+    budget = _with_tag(notebook, "budget")
+    for whole, small in SMALL:
+        assert whole in budget.source
+        budget.source = budget.source.replace(whole, small)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert (tmp_path / "artefacts.zip").exists()
+    printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    assert "Compared with the Keras model on 1057 rows" in printed
+    assert "I0000" not in printed and "UserWarning" not in printed
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_stored_without_outputs(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert not [cell for cell in notebook.cells if cell.get("outputs")]
