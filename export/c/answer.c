@@ -1,10 +1,13 @@
 /*
- * Answers one row with an exported SavedModel: raw text and the bytes of files go in, a class and its probability
- * come out. All preprocessing is inside the SavedModel, so there is no logic of the library here, and no Python.
+ * Answers one row with an exported SavedModel: raw text and the bytes of files go in, the class and the probability of
+ * each class come out. All preprocessing is inside the SavedModel: no logic of the library here, and no Python.
  *
  *     answer <saved_model_folder> <text_ops_folder> <column>=<text> <column>=@<file> ...
+ *
+ * TensorFlow reads its log level before `main` runs: start with TF_CPP_MIN_LOG_LEVEL=3 in the environment to keep its
+ * messages off stderr. stdout has the answer alone.
  */
-#define _POSIX_C_SOURCE 200809L /* setenv, strndup */
+#define _POSIX_C_SOURCE 200809L /* open_memstream, strndup */
 
 #include <errno.h>
 #include <stdarg.h>
@@ -23,9 +26,10 @@
 static const char *const TEXT_OPS[] = {
     "_fast_bert_normalizer.so", "_fast_wordpiece_tokenizer.so", "_regex_split_ops.so"};
 
-/* What one argument says. `file` is what was read from a file, if it was; `content` then points to the same. */
+/* One argument. `content` is what goes into the model; it points to `file` where `value` is "@..." and was read. */
 typedef struct {
-    char *column;
+    const char *column;
+    const char *value;
     char *file;
     const char *content;
     size_t size;
@@ -66,15 +70,21 @@ _Noreturn static void fail_with_usage(void) {
     _Exit(2);
 }
 
-/* Fails with TensorFlow's words unless `status` is good; frees it. */
-static void expect_ok(TF_Status *status, const char *action, const char *object) {
-    if (TF_GetCode(status) != TF_OK) fail("cannot %s '%s': %s", action, object, TF_Message(status));
-    TF_DeleteStatus(status);
-}
-
 static void *expect_memory(void *memory) {
     if (memory == NULL) fail("out of memory");
     return memory;
+}
+
+/* Fails with TensorFlow's words unless `status` is good; frees it. */
+static void expect_ok(TF_Status *status, const char *action, const char *object) {
+    if (TF_GetCode(status) != TF_OK) {
+        char *message = expect_memory(strdup(TF_Message(status)));
+        for (char *c = message; *c; c++) {
+            if (*c == '\n' || *c == '\t') *c = ' ';
+        }
+        fail("cannot %s %s: %s", action, object, message);
+    }
+    TF_DeleteStatus(status);
 }
 
 /* ---- The row ---- */
@@ -93,20 +103,21 @@ static void read_file(const char *path, Cell *cell) {
     } while (received > 0);
     if (ferror(file)) fail("cannot read the file '%s' for %s: %s", path, cell->column, strerror(errno));
     fclose(file);
-    /* An empty file would silently count as a missing modality. */
-    if (cell->size == 0) fail("the file '%s' for %s is empty; leave it out with %s=", path, cell->column, cell->column);
+    /* It would silently count as missing. */
+    if (cell->size == 0) fail("the file '%s' for %s is empty; a missing one is %s=", path, cell->column, cell->column);
     cell->content = cell->file;
 }
 
-static Cell read_cell(const char *argument) {
-    const char *equals = strchr(argument, '=');
-    if (equals == NULL || equals == argument) fail_with_usage();
-    Cell cell = {.column = expect_memory(strndup(argument, (size_t)(equals - argument)))};
-    if (equals[1] == '@') {
-        read_file(equals + 2, &cell);
+/* Cuts `argument` in two at its first equals sign. */
+static Cell read_cell(char *argument) {
+    char *equals = strchr(argument, '=');
+    *equals = '\0';
+    Cell cell = {.column = argument, .value = equals + 1};
+    if (cell.value[0] == '@') {
+        read_file(cell.value + 1, &cell);
     } else {
-        cell.content = equals + 1;
-        cell.size = strlen(cell.content);
+        cell.content = cell.value;
+        cell.size = strlen(cell.value);
     }
     return cell;
 }
@@ -114,7 +125,7 @@ static Cell read_cell(const char *argument) {
 /* ---- Signatures: the few fields of the MetaGraphDef that are needed, in protobuf's wire format ---- */
 
 enum { META_GRAPH_SIGNATURES = 5, SIGNATURE_INPUTS = 1, SIGNATURE_OUTPUTS = 2, TENSOR_NAME = 1 };
-enum { ENTRY_KEY = 1, ENTRY_VALUE = 2 };           /* of every map */
+enum { ENTRY_KEY = 1, ENTRY_VALUE = 2 };                  /* of every map */
 enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 }; /* wire types */
 
 /* Takes the first bytes off `message`. */
@@ -190,15 +201,17 @@ static int count_entries(Bytes message, uint64_t map) {
     return count;
 }
 
-/* "question, image" */
+/* "question, image"; for what is said when failing. */
 static char *join_keys(Bytes message, uint64_t map) {
-    char *joined = expect_memory(calloc(message.size + 1, 2)); /* room for ", " before each */
+    char *joined = NULL;
+    size_t size;
+    FILE *stream = expect_memory(open_memstream(&joined, &size));
     Bytes key, value;
-    while (take_entry(&message, map, &key, &value)) {
-        if (*joined) strcat(joined, ", ");
-        strncat(joined, key.data, key.size);
+    for (const char *comma = ""; take_entry(&message, map, &key, &value); comma = ", ") {
+        fprintf(stream, "%s%.*s", comma, (int)key.size, key.data);
     }
-    return joined;
+    fclose(stream);
+    return expect_memory(joined);
 }
 
 /* ---- The model ---- */
@@ -236,7 +249,7 @@ static Model load_model(const char *folder) {
 static void delete_model(Model *model) {
     TF_Status *status = TF_NewStatus();
     TF_DeleteSession(model->session, status);
-    expect_ok(status, "close the session of", SIGNATURE);
+    expect_ok(status, "close", "the session");
     TF_DeleteGraph(model->graph);
     TF_DeleteBuffer(model->meta_graph);
 }
@@ -290,6 +303,16 @@ static void find_inputs(const Model *model, const Cell *cells, int count, TF_Out
     }
 }
 
+/* "question=what? image=@1.png"; for what is said when failing. */
+static char *join_cells(const Cell *cells, int count) {
+    char *joined = NULL;
+    size_t size;
+    FILE *stream = expect_memory(open_memstream(&joined, &size));
+    for (int i = 0; i < count; i++) fprintf(stream, "%s%s=%s", i ? " " : "", cells[i].column, cells[i].value);
+    fclose(stream);
+    return expect_memory(joined);
+}
+
 /* Runs the model; `results` are the label and the probabilities. */
 static void run(const Model *model, const Cell *cells, int count, TF_Tensor *results[2]) {
     TF_Output *inputs = expect_memory(calloc((size_t)count, sizeof *inputs));
@@ -302,7 +325,9 @@ static void run(const Model *model, const Cell *cells, int count, TF_Tensor *res
     };
     TF_Status *status = TF_NewStatus();
     TF_SessionRun(model->session, NULL, inputs, tensors, count, outputs, results, 2, NULL, 0, NULL, status);
-    expect_ok(status, "run the signature", SIGNATURE);
+    char *row = join_cells(cells, count);
+    expect_ok(status, "answer", row);
+    free(row);
     for (int i = 0; i < count; i++) TF_DeleteTensor(tensors[i]);
     free(tensors);
     free(inputs);
@@ -319,7 +344,9 @@ static void print_answer(const TF_Tensor *label, const TF_Tensor *probabilities)
 
 int main(int argc, char **argv) {
     if (argc < 4) fail_with_usage();
-    setenv("TF_CPP_MIN_LOG_LEVEL", "3", 0); /* What fails is in a status, and `fail` says it. */
+    for (int i = 3; i < argc; i++) {
+        if (argv[i][0] == '=' || strchr(argv[i], '=') == NULL) fail_with_usage();
+    }
     int count = argc - 3;
     Cell *cells = expect_memory(calloc((size_t)count, sizeof *cells));
     for (int i = 0; i < count; i++) cells[i] = read_cell(argv[3 + i]);
@@ -332,10 +359,7 @@ int main(int argc, char **argv) {
 
     for (int i = 0; i < 2; i++) TF_DeleteTensor(results[i]);
     delete_model(&model);
-    for (int i = 0; i < count; i++) {
-        free(cells[i].column);
-        free(cells[i].file);
-    }
+    for (int i = 0; i < count; i++) free(cells[i].file);
     free(cells);
     return 0;
 }

@@ -96,6 +96,10 @@ class Source:
         """All rows but those of these numbers, as a `Report` counts them: from 1."""
         return self.select(np.flatnonzero(~np.isin(self._row_numbers, list(rows))))
 
+    def without_target(self) -> "Source":
+        """The same rows, without labels."""
+        return Source(self.table, None, self.folder, self.name, self._row_numbers)
+
     def split(self, fraction: float, by: str | None = None, seed: int = 0) -> tuple["Source", "Source"]:
         """Two parts of the rows at random: the larger, and the one with `fraction` of them.
 
@@ -141,7 +145,7 @@ class Source:
         for name, modality in modalities.items():
             column = modality.column or name
             cells = self.cells(column, modality.preprocessor)
-            missing[column] = sum(not cell for cell in cells)
+            missing[column] = sum(not cell.strip() for cell in cells)
             problems += self._check_column(column, cells, modality.preprocessor)
         if self.target is not None:
             problems += self._check_labels(classes)

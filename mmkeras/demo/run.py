@@ -39,9 +39,8 @@ def run(folder: str | Path = "demo", epochs: int = 15, rows: int | None = None, 
     keras.utils.set_random_seed(seed)
     folder = Path(folder)
     train, validation, test = _read_data(folder, rows, seed)
-    print(f"\nTraining rows, before use:\n{train.check({'question': mk.Text(), 'image': mk.Image()})}")
-
     modalities = {"question": mk.Text(encoder="gru"), "image": mk.Image(size=32, encoder="cnn")}
+    print(f"\nThe training rows:\n{train.check(modalities)}")
     candidates = {
         "question": {"question": modalities["question"]},
         "image": {"image": modalities["image"]},
@@ -49,7 +48,8 @@ def run(folder: str | Path = "demo", epochs: int = 15, rows: int | None = None, 
     }
     models, histories, seconds, accuracy = {}, {}, {}, {}
     for name, chosen in candidates.items():
-        print(f"\n=== {name}: {' and '.join(sorted(chosen))}, {epochs} epochs ===", flush=True)
+        title = " and ".join(chosen) if len(chosen) > 1 else f"{name} alone"
+        print(f"\n=== {title}, {epochs} epochs ===", flush=True)
         start = time.perf_counter()
         models[name], histories[name] = _train(train, validation, chosen, epochs, seed)
         seconds[name] = time.perf_counter() - start

@@ -138,12 +138,12 @@ class Task(keras.Model):
             ValueError: names every bad cell; no answer is given for any row then.
         """
         source = rows if isinstance(rows, Source) else self._read_rows(rows)
-        unlabelled = Source(source.table, None, source.folder, source.name)
-        report = self.check(unlabelled)
+        source = source.without_target()
+        report = self.check(source)
         if report.rejected:
             raise ValueError(f"These rows cannot be answered.\n{report}")
         report.warn(stacklevel=2)
-        dataset = build_dataset(self.cells(unlabelled), self.preprocessor, batch_size=batch_size)
+        dataset = build_dataset(self.cells(source), self.preprocessor, batch_size=batch_size)
         return [self._describe(output) for output in self.predict(dataset, verbose=0)]
 
     def _read_rows(self, rows):
