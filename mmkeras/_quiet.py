@@ -7,8 +7,9 @@ import sys
 import tempfile
 import warnings
 
-# TensorFlow 2.21 writes these while it is imported, before its own log level is read, and offers no switch.
-_START_UP_LINE = re.compile(rb"[IWE]\d{4} |WARNING: All log messages before absl::Init")
+# TensorFlow writes these before its own log level is read, when it is imported and (2.20) when it first optimises a
+# graph, and offers no switch.
+LOG_LINE = re.compile(rb"[IWE]\d{4} |WARNING: All log messages before absl::Init")
 
 
 @contextlib.contextmanager
@@ -36,7 +37,7 @@ def drop_lines(pattern: re.Pattern):
 def import_tensorflow():
     """Imports TensorFlow and the ops of its tokenizer without their start-up lines."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors come as exceptions all the same
-    with drop_lines(_START_UP_LINE):
+    with drop_lines(LOG_LINE):
         import tensorflow  # noqa: F401
         import tensorflow_text  # noqa: F401
 

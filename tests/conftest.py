@@ -36,8 +36,10 @@ def trained(train, modalities):
     """A classifier that has learnt something, also from rows without question or without image."""
     keras.utils.set_random_seed(0)
     model = mk.Classifier.from_source(train, modalities, fusion=mk.fusion.Product(width=32, modality_dropout=0.1))
-    model.optimizer.learning_rate = 3e-3
-    model.fit(model.dataset(train, batch_size=64, training=True, cache=True), epochs=6, verbose=0)
+    batches = model.dataset(train, batch_size=64, training=True, cache=True)
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, 6 * len(batches))
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(batches, epochs=6, verbose=0)
     return model
 
 

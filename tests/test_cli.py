@@ -35,7 +35,7 @@ def test_the_demo_trains_exports_and_says_so(demo):
 
 
 def test_its_results_hold_every_figure(demo):
-    _, folder, _ = demo
+    _, folder = demo
     results = json.loads((folder / "results.json").read_text())
     assert set(results["accuracy"]) == {"question", "image", "fused"}
     assert results["accuracy"]["fused"] > max(results["accuracy"]["question"], results["accuracy"]["image"])
@@ -48,7 +48,7 @@ def test_its_results_hold_every_figure(demo):
 
 
 def test_its_report_is_one_file_with_everything_in_it(demo):
-    _, folder, _ = demo
+    _, folder = demo
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"(src|href)=['\"]?(https?:|//|[\w./]+\.(png|css|js))", page)
     images = [base64.b64decode(data) for data in re.findall(r"data:image/png;base64,([^']+)'", page)]

@@ -5,6 +5,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from mmkeras._quiet import LOG_LINE, drop_lines
 from mmkeras.exporting.signatures import RAW, TENSORS, raw_signature, tensors_signature
 
 
@@ -26,7 +27,8 @@ def write_frozen(model, folder: Path, batch_size: int | None):
     size keeps unknown shapes inside, which TFLite cannot convert. Loops are kept whole for the same reason.
     """
     concrete = tensors_signature(model, batch_size).get_concrete_function()
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    with drop_lines(LOG_LINE):
+        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     outputs = sorted(concrete.structured_outputs)
 
     @tf.function(input_signature=[model.preprocessor.tensor_specs(batch_size)], autograph=False)

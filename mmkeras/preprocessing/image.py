@@ -73,8 +73,8 @@ class ImagePreprocessor(Preprocessor):
 
     >>> pixels = np.full((2, 2, 3), 200, "uint8")
     >>> image = ImagePreprocessor(size=4)
-    >>> image.prepare_cell(tf.io.encode_png(pixels)).numpy().mean()
-    np.float64(200.0)
+    >>> float(image.prepare_cell(tf.io.encode_png(pixels)).numpy().mean())
+    200.0
     """
 
     reads_files = True
