@@ -1,4 +1,4 @@
-"""What doctests find in their namespace."""
+"""What every test starts from: the same seed, and for doctests the names they use."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,11 @@ import mmkeras as mk
 
 collect_ignore = ["setup.py"]
 collect_ignore_glob = ["mmkeras/exporting/scripts/*", "mmkeras/__main__.py", "benchmarks/*", "notebooks/*"]
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    tf.keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(autouse=True)

@@ -44,13 +44,16 @@ def test_only_the_wanted_features_are_computed(text):
     assert pooled.count_params() < whole.count_params()
 
 
-def test_every_branch_is_normalised():
+def test_every_branch_is_normalised_however_large_its_weights():
     model = mk.Image(size=32).build_encoder("image")
+    for name in ("tokens_dense", "pooled_dense"):
+        model.get_layer(name).kernel.assign(100 * model.get_layer(name).kernel)
     images = RANDOM.integers(0, 256, (4, 32, 32, 3), "uint8")
     output = model({"image": images, "image_present": np.ones(4, bool)})
     assert np.allclose(np.mean(output["pooled"], axis=1), 0, atol=1e-5)
-    assert np.allclose(np.std(output["pooled"], axis=1), 1, atol=0.1)
+    assert np.allclose(np.std(output["pooled"], axis=1), 1, atol=1e-3)
     assert np.allclose(np.mean(output["tokens"], axis=2), 0, atol=1e-5)
+    assert np.allclose(np.std(output["tokens"], axis=2), 1, atol=1e-3)
 
 
 def test_an_unknown_encoder_is_refused_with_the_known_ones():
