@@ -7,7 +7,13 @@ import tensorflow as tf
 import mmkeras as mk
 
 collect_ignore = ["setup.py"]
-collect_ignore_glob = ["mmkeras/exporting/scripts/*", "mmkeras/__main__.py", "benchmarks/*", "notebooks/*"]
+collect_ignore_glob = [
+    "mmkeras/exporting/scripts/*",
+    "mmkeras/data/scripts/*",
+    "mmkeras/__main__.py",
+    "benchmarks/*",
+    "notebooks/*",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
-"""Small layers about presence, shared by encoders and fusions."""
+"""Layers that encoders and fusions share: presence, position, features of a table, spectrograms."""
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -144,3 +145,151 @@ class PositionEmbedding(keras.layers.Layer):
 
     def call(self, tokens):
         return tokens + ops.cast(self.embedding, tokens.dtype)
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class FeatureTokenizer(keras.layers.Layer):
+    """Numbers and categories to one vector each: `value * weight + bias`, or the embedding of the category.
+
+    A missing value adds a learned vector of its own. Reference: Gorishniy et al., "Revisiting Deep Learning Models for
+    Tabular Data" (2021), section 3.3; the vectors of missing values are our own.
+
+    Args:
+        value_counts: for each feature how many categories it has, the unknown one included; 0 for a number.
+        width: size of the vectors.
+
+    Call arguments:
+        features: float tensor `(batch, features, 2)`: value or place of the category, and 1 where it is missing.
+
+    Output shape: `(batch, features, width)`.
+
+    Example:
+
+    >>> FeatureTokenizer([0, 3], 4)(np.zeros((2, 2, 2))).shape.as_list()
+    [2, 2, 4]
+    """
+
+    def __init__(self, value_counts, width, **kwargs):
+        super().__init__(**kwargs)
+        self.value_counts = list(value_counts)
+        self.width = width
+
+    def build(self, features_shape):
+        shape = (len(self.value_counts), self.width)
+        self.weight = self.add_weight(shape=shape, initializer="glorot_uniform", name="weight")
+        self.bias = self.add_weight(shape=shape, initializer="random_normal", name="bias")
+        self.missing = self.add_weight(shape=shape, initializer="random_normal", name="missing")
+        if any(self.value_counts):
+            # The categories of all features, one after the other, in one table.
+            self.offsets = np.cumsum([0, *self.value_counts[:-1]]).astype("int32")
+            self.embedding = self.add_weight(
+                shape=(sum(self.value_counts), self.width), initializer="random_normal", name="embedding"
+            )
+
+    def call(self, features):
+        values, missing = features[..., 0:1], features[..., 1:2]
+        is_category = np.array(self.value_counts, bool)[:, None]
+        tokens = values * ops.where(is_category, 0.0, ops.cast(self.weight, values.dtype))
+        tokens = tokens + ops.cast(self.bias, values.dtype) + missing * ops.cast(self.missing, values.dtype)
+        if any(self.value_counts):
+            places = ops.cast(values[..., 0], "int32") + self.offsets
+            places = ops.where(is_category[:, 0], places, 0)
+            embedded = ops.cast(ops.take(self.embedding, places, axis=0), values.dtype)
+            tokens = tokens + ops.where(is_category, embedded, 0.0)
+        return tokens
+
+    def compute_output_shape(self, features_shape):
+        return (*features_shape[:-1], self.width)
+
+    def get_config(self):
+        return {**super().get_config(), "value_counts": self.value_counts, "width": self.width}
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class LogMelSpectrogram(keras.layers.Layer):
+    """Samples to the logarithm of the energy in bands of the mel scale, `log(energy + 1e-6)`.
+
+    Frames of 25 ms, one every 10 ms, under a Hann window; their Fourier transform is a convolution, so that the layer
+    can be exported to TFLite and ONNX. Equals `tf.signal.stft`, squared, times `tf.signal.linear_to_mel_weight_matrix`.
+
+    Args:
+        sample_rate: of the samples, in hertz.
+        mel_bins: number of bands.
+        lowest: lower edge of the first band, in hertz.
+        highest: upper edge of the last band, in hertz; None for half of `sample_rate`.
+
+    Call arguments:
+        samples: float tensor `(batch, samples)`, in [-1, 1].
+
+    Output shape: `(batch, frames, mel_bins)`.
+
+    Example:
+
+    >>> LogMelSpectrogram(16000)(np.zeros((1, 16000))).shape.as_list()
+    [1, 98, 64]
+    """
+
+    def __init__(self, sample_rate, mel_bins=64, lowest=60.0, highest=None, **kwargs):
+        super().__init__(**kwargs)
+        self.sample_rate = sample_rate
+        self.mel_bins = mel_bins
+        self.lowest = lowest
+        self.highest = highest
+        self.frame_length = round(0.025 * sample_rate)
+        self.frame_step = round(0.01 * sample_rate)
+        self.fft_length = 2 ** (self.frame_length - 1).bit_length()
+
+    def build(self, samples_shape):
+        if samples_shape[-1] is not None and samples_shape[-1] < self.frame_length:
+            raise ValueError(
+                f"LogMelSpectrogram needs at least {self.frame_length} samples (25 ms). "
+                f"Received: samples_shape={tuple(samples_shape)}"
+            )
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(self.frame_length) / self.frame_length)
+        angles = (
+            2 * np.pi * np.outer(np.arange(self.frame_length), np.arange(self.fft_length // 2 + 1)) / self.fft_length
+        )
+        waves = window[:, None] * np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+        self.waves = waves[:, None, :].astype("float32")
+        self.bands = _mel_bands(
+            self.mel_bins, self.fft_length // 2 + 1, self.sample_rate, self.lowest, self.highest or self.sample_rate / 2
+        )
+
+    def call(self, samples):
+        samples = ops.expand_dims(ops.cast(samples, "float32"), -1)
+        # Always 1, but no constant: the weights would be quantised with it, and the spectrum has to stay exact.
+        one = 1.0 + ops.minimum(ops.abs(samples[0, 0, 0]), 0.0)
+        spectrum = ops.conv(samples, one * self.waves, strides=self.frame_step, padding="valid")
+        cosines, sines = ops.split(spectrum, 2, axis=-1)
+        energy = ops.matmul(ops.square(cosines) + ops.square(sines), one * self.bands)
+        return ops.cast(ops.log(energy + 1e-6), self.compute_dtype)
+
+    def compute_frame_mask(self, samples):
+        """Bool tensor `(batch, frames)`: False for frames after the last sample that is not 0; the first is True."""
+        frames = self.compute_output_shape(samples.shape)[1]
+        places = ops.arange(samples.shape[-1], dtype="int32")
+        last = ops.max(ops.where(ops.not_equal(samples, 0), places, 0), axis=-1, keepdims=True)
+        return ops.less_equal(ops.arange(frames, dtype="int32") * self.frame_step, last)
+
+    def compute_output_shape(self, samples_shape):
+        batch, samples = samples_shape
+        return (batch, None if samples is None else 1 + (samples - self.frame_length) // self.frame_step, self.mel_bins)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "sample_rate": self.sample_rate,
+            "mel_bins": self.mel_bins,
+            "lowest": self.lowest,
+            "highest": self.highest,
+        }
+
+
+def _mel_bands(mel_bins, spectrum_bins, sample_rate, lowest, highest):
+    """Triangles on the mel scale of O'Shaughnessy (1987), float32 `(spectrum_bins, mel_bins)`."""
+    to_mel = lambda hertz: 1127.0 * np.log1p(np.asarray(hertz) / 700.0)  # noqa: E731
+    edges = np.linspace(to_mel(lowest), to_mel(highest), mel_bins + 2)
+    mels = to_mel(np.linspace(0, sample_rate / 2, spectrum_bins))[1:, None]  # a constant sound is in no band
+    rising = (mels - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - mels) / (edges[2:] - edges[1:-1])
+    return np.pad(np.maximum(0, np.minimum(rising, falling)), [[1, 0], [0, 0]]).astype("float32")

@@ -40,9 +40,7 @@ def python(tmp_path_factory):
 
 def _run(command, folder):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
-    return subprocess.run(
-        [str(part) for part in command], cwd=folder, capture_output=True, text=True, env=environment
-    )
+    return subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True, env=environment)
 
 
 def test_the_wheel_trains_and_exports_without_extras(python, tmp_path):

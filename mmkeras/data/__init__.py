@@ -1,5 +1,10 @@
+from mmkeras.data.decoders import MediaError as MediaError
 from mmkeras.data.pipeline import build_dataset as build_dataset
+from mmkeras.data.records import Records as Records
+from mmkeras.data.records import prepare as prepare
+from mmkeras.data.records import read_records as read_records
 from mmkeras.data.report import Problem as Problem
 from mmkeras.data.report import Report as Report
 from mmkeras.data.sources import Source as Source
 from mmkeras.data.sources import read as read
+from mmkeras.data.windows import windows as windows

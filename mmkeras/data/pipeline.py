@@ -1,22 +1,27 @@
 """Rows to batches of tensors, in tf.data."""
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from mmkeras.data import media
+
 _CELLS_A_BATCH = 256
 
 
 def build_dataset(
-    columns: Mapping[str, Sequence[str | bytes]],
+    columns: Mapping[str, Sequence],
     row_preprocessor,
     targets: np.ndarray | None = None,
     batch_size: int = 256,
     training: bool = False,
     cache: bool = False,
     seed: int = 0,
+    deterministic: bool = True,
+    distribute: str | None = None,
 ) -> tf.data.Dataset:
     """Batches of `tensors`, or of `(tensors, targets)`.
 
@@ -24,24 +29,39 @@ def build_dataset(
     With a cache, every distinct cell is prepared once, before the first batch, and rows are put together from them.
 
     Args:
-        columns: for each input, the cells of all rows: text, paths, or bytes.
+        columns: for each input, the cells of all rows, as `Source.cells` gives them.
         row_preprocessor: a `RowPreprocessor`.
         targets: `(rows, ...)`, or None.
         batch_size: rows a batch; the last one may be smaller.
         training: shuffle anew in every epoch.
         cache: keep the prepared distinct cells in memory.
         seed: of the shuffle.
+        deterministic: keep the order of the rows, or, in training, the order that the seed gives; else rows come as
+            they are ready, which is a little faster.
+        distribute: address of a tf.data service that prepares the rows, such as `grpc://host:5000`; None for here.
     """
     if cache:
         rows, prepare_row, prepare_batch = _with_cache(columns, row_preprocessor)
     else:
-        rows, prepare_row, prepare_batch = _without_cache(columns, row_preprocessor)
+        rows, prepare_row, prepare_batch = _without_cache(columns, row_preprocessor, distribute)
     dataset = tf.data.Dataset.from_tensor_slices(rows if targets is None else (rows, targets))
     if training:
         dataset = dataset.shuffle(len(dataset), seed=seed)  # of texts, paths or positions: nothing large
     if prepare_row is not None:
         dataset = dataset.map(_on_inputs(prepare_row), num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(batch_size).map(_on_inputs(prepare_batch), num_parallel_calls=tf.data.AUTOTUNE)
+    return finish(dataset, deterministic, distribute)
+
+
+def finish(dataset: tf.data.Dataset, deterministic: bool, distribute: str | None) -> tf.data.Dataset:
+    """What every dataset of batches ends with: where it is made, in which order, and ahead of its use."""
+    options = tf.data.Options()
+    options.deterministic = deterministic
+    dataset = dataset.with_options(options)
+    if distribute is not None:
+        # Each row goes to one worker only: workers share the rows among themselves as they ask for more.
+        policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
+        dataset = dataset.apply(tf.data.experimental.service.distribute(policy, distribute))
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
@@ -50,18 +70,70 @@ def _on_inputs(function):
     return lambda inputs, *targets: (function(inputs), *targets) if targets else function(inputs)
 
 
-def _without_cache(columns, row_preprocessor):
-    rows = {}
+def _without_cache(columns, row_preprocessor, distribute):
+    rows, readers = {}, {}
     for name, cells in columns.items():
-        reads_files = row_preprocessor.preprocessors[name].reads_files
-        rows[name] = tf.constant(cells)
-        rows[f"{name}_is_path"] = [reads_files and isinstance(cell, str) and cell != "" for cell in cells]
+        preprocessor = row_preprocessor.preprocessors[name]
+        if preprocessor.medium:
+            rows[name] = tf.constant(cells)
+            rows[f"{name}_source"], readers[name] = _plan_reading(cells, preprocessor)
+        else:
+            rows[name] = tf.constant(preprocessor.pack(cells), tf.string)
+    if distribute and any(rows[f"{name}_source"].max(initial=0) > _FILE for name in readers):
+        raise ValueError(
+            "Some files are in formats that TensorFlow does not read, and are converted in this process, which the "
+            "workers of a tf.data service cannot do. Prepare them first: mk.prepare(source, folder, modalities)"
+        )
 
     def prepare_row(row):
-        content = {name: _read_if_path(row[name], row[f"{name}_is_path"]) for name in columns}
+        content = {name: row[name] for name in columns}
+        content |= {name: read(row[name], row[f"{name}_source"]) for name, read in readers.items()}
         return row_preprocessor.prepare_cells(content)
 
     return rows, prepare_row, row_preprocessor.prepare_batch
+
+
+# Where the content of a cell comes from: it is the content, or a file, which the graph reads; or either of them in a
+# format that it does not.
+_CONTENT, _FILE, _CONVERTED_CONTENT, _CONVERTED_FILE = range(4)
+
+
+def _plan_reading(cells, preprocessor):
+    """For each cell where its content comes from, and a function of a cell and that to the content."""
+    sources = np.array([_find_source(cell, preprocessor) for cell in cells], "int32")
+    load = functools.partial(_load, medium=preprocessor.medium, options=preprocessor.media_options)
+
+    def convert(cell, is_file):
+        return tf.ensure_shape(tf.numpy_function(load, [cell, is_file], tf.string), preprocessor.raw_shape)
+
+    if preprocessor.medium == "video":
+        branches = [lambda cell: tf.zeros((0,), tf.string)] * 2
+    else:
+        branches = [lambda cell: cell, tf.io.read_file]
+    if sources.max(initial=0) > _FILE:  # else left out, because Python functions cannot leave this process
+        branches += [lambda cell: convert(cell, False), lambda cell: convert(cell, True)]
+
+    def read(cell, source):
+        return tf.switch_case(source, [functools.partial(branch, cell) for branch in branches])
+
+    return sources, read
+
+
+def _find_source(cell, preprocessor):
+    if not cell:
+        return _CONTENT
+    try:
+        native = media.is_native(cell, preprocessor.medium, preprocessor.media_options)
+    except OSError:
+        return _FILE  # reading it will name it
+    if isinstance(cell, bytes):
+        return _CONTENT if native else _CONVERTED_CONTENT
+    return _FILE if native else _CONVERTED_FILE
+
+
+def _load(cell, is_file, medium, options):
+    content = media.load(cell.decode() if is_file else cell, medium, options)
+    return np.array(content, dtype=object)
 
 
 def _with_cache(columns, row_preprocessor):
@@ -78,7 +150,3 @@ def _with_cache(columns, row_preprocessor):
         }
 
     return positions, None, prepare_batch
-
-
-def _read_if_path(cell, is_path):
-    return tf.cond(is_path, lambda: tf.io.read_file(cell), lambda: cell)

@@ -3,8 +3,19 @@
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _SHOWN = 20
+
+
+class Finding(NamedTuple):
+    """Something wrong with one cell: what kind, which detail, what mends it, and whether the row is of no use."""
+
+    kind: str
+    detail: str
+    remedy: str
+    rejected: bool
+    part: int = 0  # which column, where a modality reads several
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Rows from a table: reading, checking, splitting."""
 
+import copy
 import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +11,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from mmkeras.data import media
-from mmkeras.data.report import Problem, Report
+from mmkeras.data import media, tables
+from mmkeras.data.decoders import MediaError
+from mmkeras.data.report import Finding, Problem, Report
 
 _CELLS_A_CHUNK = 256
 
@@ -24,14 +26,25 @@ class Source:
         target: name of the column with the labels, or None.
         folder: what relative paths start from.
         name: how messages call this source.
+        allow_outside: whether cells may name files outside of `folder`.
+        row_numbers: of the rows in what was read, from 1.
     """
 
-    def __init__(self, table: pd.DataFrame, target: str | None, folder: Path, name: str, row_numbers=None):
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        target: str | None,
+        folder: Path,
+        name: str,
+        allow_outside: bool = False,
+        row_numbers=None,
+    ):
         self.table = table
         self.target = target
         self.folder = folder
         self.name = name
-        self._row_numbers = np.arange(1, len(table) + 1) if row_numbers is None else row_numbers
+        self.allow_outside = allow_outside
+        self.row_numbers = np.arange(1, len(table) + 1) if row_numbers is None else row_numbers
         self._checked = {}
         if target is not None:
             self._require_column(target, "target")
@@ -59,6 +72,11 @@ class Source:
             cell if isinstance(cell, str) else "" if _is_nothing(cell) else str(cell) for cell in self.table[column]
         ]
 
+    def lists(self, column: str) -> list[tuple[str, ...]]:
+        """The cells of a column of lists: lists, text that is a JSON list, or text with spaces between the items."""
+        self._require_column(column, "a column of lists")
+        return [_to_list(cell) for cell in self.table[column]]
+
     def files(self, column: str) -> list[str | bytes]:
         """The cells of a column of media: an absolute path, the content as bytes, or `""` where there is nothing."""
         self._require_column(column, "a column of files")
@@ -73,13 +91,22 @@ class Source:
         if _is_nothing(cell):
             return ""
         raise TypeError(
-            f"{self.name}, row {self._row_numbers[index]}, column '{column}': a cell of media holds a path (text) "
+            f"{self.name}, row {self.row_numbers[index]}, column '{column}': a cell of media holds a path (text) "
             f"or the content (bytes). Received: {cell!r} of type {type(cell).__name__}"
         )
 
-    def cells(self, column: str, preprocessor) -> list[str | bytes]:
-        """The cells of a column in the form that `preprocessor` takes."""
-        return self.files(column) if preprocessor.reads_files else self.texts(column)
+    def cells(self, columns: Sequence[str], preprocessor) -> list:
+        """The cells of a modality in the form that `preprocessor` takes: text, the path or the bytes of a file, a tuple
+        of items, or, where it reads several columns, a tuple of these.
+        """
+        if preprocessor.medium:
+            read_column = self.files
+        elif None in preprocessor.raw_shape:
+            read_column = self.lists
+        else:
+            read_column = self.texts
+        cells = [read_column(column) for column in columns]
+        return list(zip(*cells, strict=True)) if preprocessor.parts else cells[0]
 
     def labels(self) -> list[str]:
         """The cells of the target column as text."""
@@ -90,15 +117,25 @@ class Source:
     def select(self, indices: Sequence[int]) -> "Source":
         """The rows at these positions, which keep their numbers in messages."""
         indices = np.asarray(indices, int)
-        return Source(self.table.iloc[indices], self.target, self.folder, self.name, self._row_numbers[indices])
+        return self._with(table=self.table.iloc[indices], row_numbers=self.row_numbers[indices])
+
+    def _with(self, **changes):
+        """A source like this one, with other values of some attributes."""
+        other = copy.copy(self)
+        vars(other).update(changes, _checked={})
+        return other
+
+    def with_columns(self, columns: Sequence[str]) -> "Source":
+        """The same rows with these columns only; one that is not there is empty."""
+        return self._with(table=self.table.reindex(columns=list(columns)), target=None)
 
     def without(self, rows: Iterable[int]) -> "Source":
         """All rows but those of these numbers, as a `Report` counts them: from 1."""
-        return self.select(np.flatnonzero(~np.isin(self._row_numbers, list(rows))))
+        return self.select(np.flatnonzero(~np.isin(self.row_numbers, list(rows))))
 
     def without_target(self) -> "Source":
         """The same rows, without labels."""
-        return Source(self.table, None, self.folder, self.name, self._row_numbers)
+        return self._with(target=None)
 
     def split(self, fraction: float, by: str | None = None, seed: int = 0) -> tuple["Source", "Source"]:
         """Two parts of the rows at random: the larger, and the one with `fraction` of them.
@@ -143,102 +180,155 @@ class Source:
         """
         missing, problems = {}, []
         for name, modality in modalities.items():
-            column = modality.column or name
-            cells = self.cells(column, modality.preprocessor)
-            missing[column] = sum(not cell.strip() for cell in cells)
-            problems += self._check_column(column, cells, modality.preprocessor)
+            columns = modality.source_columns(name)
+            cells = self.cells(columns, modality.preprocessor)
+            for column, part in zip(
+                columns, zip(*cells, strict=True) if modality.preprocessor.parts else [cells], strict=True
+            ):
+                missing[column] = sum(is_empty(cell) for cell in part)
+            problems += self._check_cells(columns, cells, modality.preprocessor)
         if self.target is not None:
             problems += self._check_labels(classes)
         problems.sort(key=lambda problem: problem.row)
         return Report(self.name, len(self), missing, problems)
 
-    def _check_column(self, column, cells, preprocessor):
-        key = (column, json.dumps(preprocessor.get_config()))
+    def _check_cells(self, columns, cells, preprocessor):
+        key = (*columns, json.dumps(preprocessor.get_config()))
         if key not in self._checked:  # reading every file is worth doing once
-            found = _check_cells(sorted({cell for cell in cells if cell}, key=repr), preprocessor, column)
+            distinct = sorted({cell for cell in cells if not is_empty(cell)}, key=repr)
+            outside = {cell: [f] for cell, f in self.find_outside(distinct).items()} if preprocessor.medium else {}
+            found = outside | _check_distinct(
+                [cell for cell in distinct if cell not in outside], preprocessor, columns[0]
+            )
             self._checked[key] = [
-                self._problem(row, column, cell, *found[cell])
-                for row, cell in zip(self._row_numbers, cells, strict=True)
-                if cell in found
+                self.describe_problem(
+                    row, columns[finding.part], cell[finding.part] if preprocessor.parts else cell, finding
+                )
+                for row, cell in zip(self.row_numbers, cells, strict=True)
+                for finding in found.get(cell, [])
             ]
         return self._checked[key]
+
+    def find_outside(self, cells: Sequence[str | bytes]) -> dict[str | bytes, Finding]:
+        """Those of these located cells that lead out of the folder, unless they may."""
+        if self.allow_outside:
+            return {}
+        finding = Finding(
+            "outside of the data's folder",
+            f"it leads out of {self.folder}",
+            "move the file there, or trust the table: mk.read(..., allow_outside=True)",
+            True,
+        )
+        return {cell: finding for cell in cells if not media.is_inside(cell, self.folder)}
 
     def _check_labels(self, classes):
         known = None if classes is None else set(classes)
         problems = []
-        for row, label in zip(self._row_numbers, self.labels(), strict=True):
+        for row, label in zip(self.row_numbers, self.labels(), strict=True):
             if not label:
-                found = ("no label", "the cell is empty", "label the row", True)
+                found = Finding("no label", "the cell is empty", "label the row", True)
             elif known is not None and label not in known:
                 near = difflib.get_close_matches(label, classes, n=1)
                 remedy = f"correct it to '{near[0]}'" if near else "correct it, or train on rows that have it"
-                found = ("unknown label", f"the model knows {len(classes)} labels, and not this one", remedy, True)
+                detail = f"the model knows {len(classes)} labels, and not this one"
+                found = Finding("unknown label", detail, remedy, True)
             else:
                 continue
-            problems.append(self._problem(row, self.target, label, *found))
+            problems.append(self.describe_problem(row, self.target, label, found))
         return problems
 
-    def _problem(self, row, column, cell, kind, detail, remedy, rejected):
-        shown = f"{len(cell)} bytes" if isinstance(cell, bytes) else cell
+    def describe_problem(self, row: int, column: str, cell, finding: Finding) -> Problem:
+        """What was found wrong with one cell, with its place."""
+        shown = f"{len(cell)} bytes" if isinstance(cell, bytes) else " ".join(cell) if isinstance(cell, tuple) else cell
         if isinstance(cell, str) and Path(cell).is_relative_to(self.folder):
             shown = str(Path(cell).relative_to(self.folder))
         shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+        kind, detail, remedy, rejected, _ = finding
         return Problem(self.name, int(row), column, shown, kind, detail, remedy, rejected)
+
+
+def is_empty(cell) -> bool:
+    """Whether a cell, as `Source.cells` gives it, holds nothing: its modality is missing in this row."""
+    return all(is_empty(part) for part in cell) if isinstance(cell, tuple) else not cell.strip()
 
 
 def _is_nothing(cell):
     return cell is None or (isinstance(cell, float) and np.isnan(cell)) or cell is pd.NA or cell is pd.NaT
 
 
-def _check_cells(cells, preprocessor, column) -> dict:
-    """The problems of distinct non-empty cells, with a progress bar where it takes a while."""
+def _to_list(cell):
+    if isinstance(cell, str):
+        cell = _parse_list(cell.strip())
+    elif not isinstance(cell, list | tuple | np.ndarray):
+        cell = [] if _is_nothing(cell) else [cell]
+    return tuple(str(item) for item in cell if not _is_nothing(item))
+
+
+def _parse_list(text):
+    if not (text.startswith("[") and text.endswith("]")):
+        return text.split()
+    for candidate in (text, text.replace("'", '"')):  # pandas writes lists with single quotes
+        try:
+            return json.loads(candidate)
+        except json.JSONDecodeError:
+            continue
+    return [item.strip() for item in text[1:-1].split(",")]
+
+
+def _check_distinct(cells, preprocessor, column) -> dict:
+    """The findings by cell, with a progress bar where files are read."""
     chunks = [cells[i : i + _CELLS_A_CHUNK] for i in range(0, len(cells), _CELLS_A_CHUNK)]
     progress = keras.utils.Progbar(
-        len(cells), unit_name="cell", verbose=int(len(chunks) > 4 and preprocessor.reads_files)
+        len(cells), unit_name="cell", verbose=int(len(chunks) > 4 and preprocessor.medium is not None)
     )
     if progress.verbose:
         print(f"Checking the files of column '{column}'")
     found = {}
     with ThreadPoolExecutor() as pool:
-        for chunk, problems in zip(
-            chunks, pool.map(lambda chunk: _check_chunk(chunk, preprocessor), chunks), strict=True
-        ):
-            found.update({cell: p for cell, p in zip(chunk, problems, strict=True) if p is not None})
+        results = pool.map(lambda chunk: _check_chunk(chunk, preprocessor), chunks)
+        for chunk, findings in zip(chunks, results, strict=True):
+            found.update({cell: f for cell, f in zip(chunk, findings, strict=True) if f})
             progress.add(len(chunk))
     return found
 
 
 def _check_chunk(cells, preprocessor):
-    if not preprocessor.reads_files:
-        return preprocessor.find_problems([cell.encode() for cell in cells])
-    problems = [media.find_file_problem(cell) for cell in cells]
-    for i, cell in enumerate(cells):
-        if problems[i] is None:
-            problems[i] = _check_content(cell, preprocessor)
-    return problems
+    if preprocessor.medium is None:
+        return preprocessor.find_problems(cells)
+    return [_check_file(cell, preprocessor) for cell in cells]
 
 
-def _check_content(cell, preprocessor):
+def _check_file(cell, preprocessor):
     try:
-        content = media.read(cell)
-    except OSError as error:
-        return ("unreadable file", error.strerror or str(error), "see to it that this user may read it", True)
+        content = media.load(cell, preprocessor.medium, preprocessor.media_options)
+    except MediaError as error:
+        return [error.finding]
     return preprocessor.find_problems([content])[0]
 
 
-def read(data, target: str | None = None, folder: str | Path | None = None) -> Source:
-    """Reads rows from a CSV file, a pandas DataFrame or a list of dicts.
+def read(
+    data,
+    target: str | None = None,
+    folder: str | Path | None = None,
+    allow_outside: bool = False,
+    encoding: str | None = None,
+) -> Source:
+    """Reads rows from a table, from a folder tree with one folder a class, a pandas DataFrame or a list of dicts.
 
     Args:
-        data: path of a `.csv` file (UTF-8, with a header), a DataFrame, or a list of dicts.
-            Cells hold text, numbers, paths of media, or their bytes; empty cells are missing values.
-        target: the column with the labels; None for rows without.
-        folder: what relative paths in cells start from; by default the folder of the CSV file, else the current one.
+        data: path of a table with a header (`.csv`, `.tsv`, `.jsonl`, `.ndjson`, `.parquet`), of a folder, a DataFrame,
+            or a list of dicts. Cells hold text, numbers, lists, paths of media, or their bytes; empty cells are missing
+            values. A path may name a span of time in seconds: `talk.mp4#t=10,12.5`. A folder gives the columns `file`
+            and `label`, the name of the folder that a file is in.
+        target: the column with the labels; None for rows without, and for `label` where `data` is a folder.
+        folder: what relative paths in cells start from; by default the folder of the table, else the current one.
+        allow_outside: whether cells of a table may name files outside of `folder`. Rows that your program made may.
+        encoding: of a table of text; None for UTF-8, or UTF-16 where it is marked as such.
 
     Returns: a `Source`.
 
     Raises:
-        FileNotFoundError, ValueError, TypeError: say which file, line or column is at fault.
+        FileNotFoundError, ValueError, TypeError, ImportError: say which file, line or column is at fault.
 
     Example:
 
@@ -247,33 +337,20 @@ def read(data, target: str | None = None, folder: str | Path | None = None) -> S
     """
     if isinstance(data, str | Path):
         path = Path(data)
-        return Source(_read_csv(path), target, Path(folder or path.parent).absolute(), path.name)
+        if path.is_dir():
+            return Source(
+                tables.read_class_folders(path), target or tables.LABEL, path.absolute(), path.name, allow_outside
+            )
+        table = tables.read_table(path, encoding)
+        return Source(table, target, Path(folder or path.parent).absolute(), path.name, allow_outside)
     folder = Path(folder or ".").absolute()
     if isinstance(data, pd.DataFrame):
-        return Source(data.reset_index(drop=True), target, folder, "DataFrame")
+        return Source(data.reset_index(drop=True), target, folder, "DataFrame", allow_outside=True)
     if isinstance(data, Iterable) and not isinstance(data, Mapping):
         rows = list(data)
         if not rows or not all(isinstance(row, Mapping) for row in rows):
             raise ValueError(f"A list of rows holds at least one dict, and nothing else. Received: {rows[:2]!r}")
-        return Source(pd.DataFrame(rows, dtype=object), target, folder, "rows")
+        return Source(pd.DataFrame(rows, dtype=object), target, folder, "rows", allow_outside=True)
     raise TypeError(
-        f"`mk.read` takes the path of a CSV file, a DataFrame or a list of dicts. Received: {type(data).__name__}"
+        f"`mk.read` takes a path of a table or folder, a DataFrame or a list of dicts. Received: {type(data).__name__}"
     )
-
-
-def _read_csv(path):
-    if path.suffix.lower() != ".csv":
-        raise ValueError(f"`mk.read` reads tables from .csv files. Received: {path}")
-    if not path.exists():
-        raise FileNotFoundError(f"No table at {path}. The current folder is {Path.cwd()}.")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False)
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{path} is empty: a table has a header and at least one row.") from None
-    except pd.errors.ParserError as error:
-        raise ValueError(f"{path} is not a table: {str(error).strip()}. Put quotes around cells with commas.") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 at byte {error.start}. Save it as UTF-8.") from None
-    if table.empty:
-        raise ValueError(f"{path} has a header and no rows.")
-    return table

@@ -9,17 +9,13 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from mmkeras._quiet import drop_lines
-from mmkeras.data import media
 
 _DELEGATE_LINE = re.compile(rb"INFO: Created TensorFlow Lite")
 
 
 def answer_with_all(model, folder: Path, source) -> list[dict]:
     """For each row its cells, the true label, and the answers of the Keras model and of every artefact."""
-    raw = {
-        name: tf.constant([media.read(cell) if name == "image" else cell for cell in cells])
-        for name, cells in model.cells(source).items()
-    }
+    raw = {name: tf.constant(cells, tf.string) for name, cells in model.load_cells(source).items()}
     tensors = {name: tensor.numpy() for name, tensor in model.preprocessor(raw).items()}
     answers = {
         "keras": [answer[model.target] for answer in model.predict_rows(source)],

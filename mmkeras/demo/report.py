@@ -9,8 +9,6 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmkeras.data import media
-
 matplotlib.use("agg")  # draws to files; needs no screen
 
 _COLORS = {"question": "#c2571a", "image": "#2a7f62", "fused": "#28489c"}
@@ -128,7 +126,7 @@ def _cards(model, test, predictions, truth, row_count):
         + "".join(
             _card(
                 cells["question"][index],
-                media.read(cells["image"][index]),
+                Path(cells["image"][index]).read_bytes(),
                 model.classes[truth[index]],
                 model.classes[predictions[index].argmax()],
                 predictions[index].max(),

@@ -32,20 +32,30 @@ class Encoder:
         """Symbolic inputs `(batch, *preprocessor.shape)` to tokens, mask and pooled vector, as in `Features`."""
         raise NotImplementedError
 
-    def build_model(self, name: str, preprocessor, outputs: Sequence[str] = FEATURES) -> keras.Model:
+    def build_model(
+        self,
+        name: str,
+        preprocessor,
+        outputs: Sequence[str] = FEATURES,
+        augmentation: Sequence[keras.layers.Layer] = (),
+    ) -> keras.Model:
         """The functional model `<name>_encoder`, from `{name: ..., name_present: ...}` to `Features`.
 
         Args:
             name: of the input.
             preprocessor: says shape, dtype, and what else the encoder needs to know (the vocabulary).
             outputs: which of the Features are wanted; layers that only serve others are left out.
+            augmentation: layers that change the content in training.
         """
         # === Inputs ===
         content = keras.Input(preprocessor.shape, dtype=preprocessor.dtype, name=name)
         present = keras.Input((), dtype="bool", name=f"{name}_present")
 
         # === Layers ===
-        tokens, mask, pooled = self.encode(ZeroAbsent(name="zero_absent")(content, present), preprocessor)
+        values = ZeroAbsent(name="zero_absent")(content, present)
+        for layer in augmentation:
+            values = layer(values)
+        tokens, mask, pooled = self.encode(values, preprocessor)
         tokens = keras.layers.LayerNormalization(name="tokens_norm")(tokens)
         pooled = keras.layers.LayerNormalization(name="pooled_norm")(pooled)
         mask = ops.logical_and(mask, ops.expand_dims(present, 1))

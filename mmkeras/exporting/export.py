@@ -160,7 +160,9 @@ def export(
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         finished = Path(scratch) / "finished"
         finished.mkdir()
-        work = _Workplace(model, Path(scratch), proof_rows, proof_rows.write(Path(scratch) / "rows"), time_limit)
+        work = _Workplace(
+            model, Path(scratch), proof_rows, proof_rows.write(model.preprocessor, Path(scratch) / "rows"), time_limit
+        )
         artefacts = [_make_and_prove(name, work, finished, tolerances or {}) for name in formats]
         (finished / "labels.txt").write_text("\n".join(model.classes) + "\n", encoding="utf-8")
         report = ExportReport(

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.data import Source, media
+from mmkeras.data import Source
+from mmkeras.preprocessing import RowPreprocessor
 
 _ROWS_WITHOUT = 16
 
@@ -16,13 +17,13 @@ class ProofRows:
     """Raw cells and tensors of the same rows, what the Keras model answers to them, and the true answers.
 
     Attributes:
-        raw: for each input, the contents of the cells, `b""` for missing.
+        raw: for each input its raw cells, an array of text and bytes `(rows, *raw_shape)`, `""` for missing.
         tensors: what the preprocessor makes of them.
         expected: output of the Keras model, `(rows, classes)`.
         targets: class indices of the first rows, `(labelled rows,)`; None without labels.
     """
 
-    raw: dict[str, list[bytes]]
+    raw: dict[str, np.ndarray]
     tensors: dict[str, np.ndarray]
     expected: np.ndarray
     targets: np.ndarray | None
@@ -37,13 +38,13 @@ class ProofRows:
         return float(np.mean(output[: len(self.targets)].argmax(axis=1) == self.targets))
 
     def count_missing(self) -> dict[str, int]:
-        return {name: sum(not cell for cell in cells) for name, cells in self.raw.items()}
+        return {name: int(np.sum(~self.tensors[f"{name}_present"])) for name in self.raw}
 
-    def write(self, folder: Path) -> dict[str, str]:
+    def write(self, preprocessor: RowPreprocessor, folder: Path) -> dict[str, str]:
         """Writes the raw cells as serialised string tensors, and the tensors as such and as `.npz`."""
         (folder / "raw").mkdir(parents=True)
         (folder / "tensors").mkdir()
-        for name, cells in self.raw.items():
+        for name, cells in preprocessor.split_columns(self.raw).items():
             _write_tensor(folder / "raw" / f"{name}.tensor", cells)
         for name, array in self.tensors.items():
             _write_tensor(folder / "tensors" / f"{name}.tensor", array)
@@ -63,32 +64,17 @@ def choose_rows(model, source: Source, row_count: int) -> ProofRows:
     if not len(source):
         raise ValueError(f"`rows` of mk.export holds no usable row.\n{report}")
     source = source.select(np.unique(np.linspace(0, len(source) - 1, min(row_count, len(source)), dtype=int)))
-    raw = {
-        name: [media.read(cell) if reads_files(model, name) and cell else _encode(cell) for cell in cells]
-        for name, cells in model.cells(source).items()
-    }
-    raw = _add_rows_without(raw)
-    tensors = model.preprocessor({name: tf.constant(cells) for name, cells in raw.items()})
+    raw = _add_rows_without(model.load_cells(source))
+    tensors = model.preprocessor({name: tf.constant(cells, tf.string) for name, cells in raw.items()})
     expected = model.predict(tensors, batch_size=256, verbose=0)
     targets = model.encode_targets(source) if source.target is not None else None
     return ProofRows(raw, {name: tensor.numpy() for name, tensor in tensors.items()}, expected, targets)
 
 
-def reads_files(model, name):
-    return model.preprocessor.preprocessors[name].reads_files
-
-
-def _encode(cell):
-    return cell if isinstance(cell, bytes) else cell.encode()
-
-
 def _add_rows_without(raw):
     """The rows, then the first few without each modality in turn, then one without any."""
-    again = _ROWS_WITHOUT
-    extended = {name: list(cells) for name, cells in raw.items()}
-    for left_out in raw:
-        for name, cells in raw.items():
-            extended[name] += [b""] * len(cells[:again]) if name == left_out else cells[:again]
-    for cells in extended.values():
-        cells.append(b"")
-    return extended
+    again = {name: cells[:_ROWS_WITHOUT] for name, cells in raw.items()}
+    nothing = {name: np.full_like(cells, "") for name, cells in again.items()}
+    parts = [raw] + [again | {left_out: nothing[left_out]} for left_out in raw]
+    parts.append({name: cells[:1] for name, cells in nothing.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in raw}

@@ -15,6 +15,7 @@ def write(model, folder: Path):
     labels.write_text("\n".join(model.classes) + "\n", encoding="utf-8")
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
+    module.tables = {name: p.tables for name, p in model.preprocessor.preprocessors.items()}
     module.labels = tf.saved_model.Asset(str(labels))
     signatures = {RAW: raw_signature(model), TENSORS: tensors_signature(model)}
     tf.saved_model.save(module, str(folder), signatures=signatures)

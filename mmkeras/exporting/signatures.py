@@ -13,15 +13,17 @@ def name_outputs(probabilities) -> dict:
 def raw_signature(model) -> tf.types.experimental.PolymorphicFunction:
     """Raw cells to answers, all preprocessing included.
 
-    One string input for each modality, `(batch,)`, `""` for missing. Text goes in as text, an image as the bytes of
-    its file. Returns `probabilities` `(batch, classes)`, float32, and `label` `(batch,)`, the most probable class.
+    String inputs `(batch,)`, one for each column, `""` for missing: text, the bytes of an image, of a WAV file, a
+    number or a category as text. A video is `(batch, frames)`, the bytes of images; a history `(batch, items)`. Returns
+    `probabilities` `(batch, classes)`, float32, and `label` `(batch,)`, the most probable class.
     """
-    specs = {name: tf.TensorSpec((None,), tf.string, name=name) for name in model.preprocessor.preprocessors}
+    specs = model.preprocessor.raw_specs()
     classes = tf.constant(model.classes)
 
     @tf.function(input_signature=[specs], autograph=False)
     def serve_raw(rows):
-        outputs = name_outputs(model(model.preprocessor(rows), training=False))
+        tensors = model.preprocessor(model.preprocessor.join_columns(rows))
+        outputs = name_outputs(model(tensors, training=False))
         return outputs | {"label": tf.gather(classes, tf.argmax(outputs["probabilities"], axis=1))}
 
     return serve_raw

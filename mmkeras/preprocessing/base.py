@@ -1,49 +1,93 @@
 """What every preprocessor offers, and the preprocessor of a whole row."""
 
+import re
+from collections.abc import Sequence
+
+import numpy as np
 import tensorflow as tf
+
+from mmkeras.data.report import Finding
 
 
 class Preprocessor:
-    """Takes the raw cells of one column to one numeric tensor, with TensorFlow ops only.
+    """Takes the raw cells of one modality to one numeric tensor, with TensorFlow ops only.
 
     The same ops run in `tf.data` and inside the exported SavedModel, in two steps: `prepare_cell` for what is
-    done to one cell (decoding), `prepare_batch` for what is faster in a batch (tokenising). An empty cell is
-    an absent one.
+    done to one cell (decoding), `prepare_batch` for what is faster in a batch (tokenising). A raw cell is a string,
+    or a tensor of strings; an empty one is an absent one.
 
-    Subclasses set `shape` (of one row, static) and `dtype`, what the model is fed, and `cell_spec`, what
-    `prepare_cell` returns. `reads_files` says that text in a cell is a path to the content.
+    Subclasses set:
+
+    - `shape` (of one row, static) and `dtype`: what the model is fed.
+    - `raw_shape`: of one raw cell; `()` for one string, `(None,)` for any number of them.
+    - `cell_spec`: what `prepare_cell` returns.
+    - `medium`: `"image"`, `"audio"` or `"video"` where a cell is a file; `media_options`: how such a file is converted
+      when it is in a format that TensorFlow does not read.
+    - `tables`: the lookup tables that its graph uses, which a SavedModel must know of.
+    - `parts`: names for the columns, where it reads several; the strings of a raw cell are then in this order, along
+      the last axis.
     """
 
-    reads_files = False
+    medium: str | None = None
+    media_options: dict = {}
+    tables: dict = {}
+    parts: tuple[str, ...] = ()
+    raw_shape: tuple[int | None, ...] = ()
     shape: tuple[int, ...]
     dtype: str
-    cell_spec = tf.TensorSpec((), tf.string)
+
+    @property
+    def cell_spec(self) -> tf.TensorSpec:
+        return tf.TensorSpec(self.raw_shape, tf.string)
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether everything is known that data must teach."""
+        return True
+
+    def adapt(self, cells: Sequence):
+        """Learns from the cells of the training rows what was not given."""
+
+    def pack(self, cells: Sequence) -> np.ndarray:
+        """Raw cells, of text or bytes, to an array of objects `(rows, *raw_shape)`; shorter cells end in `""`."""
+        if None not in self.raw_shape:
+            return np.array(list(cells), dtype=object).reshape(len(cells), *self.raw_shape)
+        length = max((len(cell) for cell in cells), default=0)
+        packed = np.full((len(cells), length, *self.raw_shape[1:]), "", dtype=object)
+        for row, cell in zip(packed, cells, strict=True):
+            row[: len(cell)] = np.array(cell, dtype=object).reshape(len(cell), *self.raw_shape[1:])
+        return packed
 
     def is_present(self, cells):
-        """Bool tensor: which of these raw cells hold something."""
-        return tf.strings.length(cells) > 0
+        """Bool tensor `(...)`: which of these raw cells `(..., *raw_shape)` hold something."""
+        filled = tf.strings.length(cells if self.medium else tf.strings.strip(cells)) > 0
+        return tf.reduce_any(filled, axis=list(range(-len(self.raw_shape), 0)))
 
     def prepare_cell(self, cell):
-        """One raw cell (scalar string) to a tensor of `cell_spec`."""
+        """One raw cell to a tensor of `cell_spec`."""
         return cell
 
     def prepare_batch(self, batch):
         """A batch of what `prepare_cell` returned, to the tensor `(batch, *shape)` that the model is fed."""
         return batch
 
-    def find_problems(self, cells: list[bytes]) -> list[tuple[str, str, str, bool] | None]:
-        """For each non-empty cell None, or what is wrong: kind, detail, remedy, and whether the row is rejected."""
-        return [None] * len(cells)
+    def find_problems(self, cells: Sequence) -> list[list[Finding]]:
+        """For each non-empty cell what is wrong with it."""
+        return [[] for _ in cells]
+
+    def get_config(self) -> dict:
+        raise NotImplementedError
 
 
 class RowPreprocessor:
-    """Takes rows of raw cells to the tensors that a task is fed: for each column the content and `<column>_present`.
+    """Takes rows of raw cells to the tensors that a task is fed: for each input the content and `<name>_present`.
 
     Args:
-        preprocessors: dict from input name to the `Preprocessor` of that column.
+        preprocessors: dict from input name to its `Preprocessor`.
 
     Call arguments:
-        rows: dict from input name to a string tensor `(batch,)`: text, or the encoded bytes of a file; `""` for absent.
+        rows: dict from input name to a string tensor `(batch, *raw_shape)`: text, or the encoded bytes of a file; `""`
+            for absent.
 
     Returns: dict of tensors, `name` of shape `(batch, ...)` and `name_present` of shape `(batch,)`, bool.
 
@@ -59,11 +103,11 @@ class RowPreprocessor:
         self.preprocessors = dict(sorted(preprocessors.items()))
 
     def select(self, names) -> "RowPreprocessor":
-        """The preprocessor of some of the columns."""
+        """The preprocessor of some of the inputs."""
         return RowPreprocessor({name: self.preprocessors[name] for name in names})
 
     def prepare_cells(self, row: dict) -> dict:
-        """The first step, for one row of scalar cells."""
+        """The first step, for one row of raw cells."""
         prepared = {}
         for name, preprocessor in self.preprocessors.items():
             prepared[name] = preprocessor.prepare_cell(row[name])
@@ -76,9 +120,40 @@ class RowPreprocessor:
 
     def __call__(self, rows: dict) -> dict:
         rows = {name: tf.convert_to_tensor(rows[name]) for name in self.preprocessors}
-        signature = {name: p.cell_spec for name, p in self.preprocessors.items()}
-        signature |= {f"{name}_present": tf.TensorSpec((), tf.bool) for name in self.preprocessors}
-        return self.prepare_batch(tf.map_fn(self.prepare_cells, rows, fn_output_signature=signature))
+        return self.prepare_batch(tf.map_fn(self.prepare_cells, rows, fn_output_signature=self.cell_specs()))
+
+    def raw_specs(self) -> dict[str, tf.TensorSpec]:
+        """The strings that are given for a batch of rows when columns are apart: one input a column.
+
+        An input of several columns is called `<name>_<column>`, with `_` for what is no letter or digit.
+        """
+        specs = {}
+        for name, preprocessor in self.preprocessors.items():
+            shape = preprocessor.raw_shape[:-1] if preprocessor.parts else preprocessor.raw_shape
+            for column in _name_columns(name, preprocessor):
+                specs[column] = tf.TensorSpec((None, *shape), tf.string, name=column)
+        return specs
+
+    def join_columns(self, inputs: dict) -> dict:
+        """String tensors as in `raw_specs` to the rows that `__call__` takes."""
+        rows = {}
+        for name, preprocessor in self.preprocessors.items():
+            columns = [inputs[column] for column in _name_columns(name, preprocessor)]
+            rows[name] = tf.stack(columns, axis=-1) if preprocessor.parts else columns[0]
+        return rows
+
+    def split_columns(self, rows: dict) -> dict:
+        """The inverse of `join_columns`, on arrays."""
+        inputs = {}
+        for name, preprocessor in self.preprocessors.items():
+            for part, column in enumerate(_name_columns(name, preprocessor)):
+                inputs[column] = rows[name][..., part] if preprocessor.parts else rows[name]
+        return inputs
+
+    def cell_specs(self) -> dict[str, tf.TensorSpec]:
+        """Shape and dtype of what `prepare_cells` returns."""
+        specs = {name: p.cell_spec for name, p in self.preprocessors.items()}
+        return specs | {f"{name}_present": tf.TensorSpec((), tf.bool) for name in self.preprocessors}
 
     def tensor_specs(self, batch_size: int | None = None) -> dict[str, tf.TensorSpec]:
         """Shape and dtype of every tensor that `__call__` returns."""
@@ -87,3 +162,7 @@ class RowPreprocessor:
             specs[name] = tf.TensorSpec((batch_size, *preprocessor.shape), preprocessor.dtype, name=name)
             specs[f"{name}_present"] = tf.TensorSpec((batch_size,), tf.bool, name=f"{name}_present")
         return specs
+
+
+def _name_columns(name, preprocessor):
+    return [f"{name}_{re.sub('[^A-Za-z0-9]', '_', part)}" for part in preprocessor.parts] or [name]

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
 
+from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 
 RESERVED_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -107,9 +108,6 @@ class TextPreprocessor(Preprocessor):
             longest = int(tf.reduce_max(self._tokenize(tf.constant(texts)).row_lengths()))
             self.sequence_length = min(longest, LONGEST_LEARNT)
 
-    def is_present(self, cells):
-        return tf.strings.length(tf.strings.strip(cells)) > 0
-
     def _tokenize(self, texts) -> tf.RaggedTensor:
         return self.tokenizer.tokenize(texts)
 
@@ -119,7 +117,7 @@ class TextPreprocessor(Preprocessor):
 
     def find_problems(self, cells):
         if self.vocabulary is None:
-            return [None] * len(cells)
+            return super().find_problems(cells)
         ids = self._tokenize(tf.constant(cells))
         is_word = tf.constant(
             [any(map(str.isalnum, piece)) and piece not in RESERVED_TOKENS for piece in self.vocabulary]
@@ -127,24 +125,26 @@ class TextPreprocessor(Preprocessor):
         has_known = tf.reduce_any(tf.ragged.map_flat_values(lambda flat: tf.gather(is_word, flat), ids), axis=1)
         has_unknown = tf.reduce_any(ids == self.vocabulary.index("[UNK]"), axis=1)
         unreadable = (has_unknown & ~has_known).numpy()
-        return [self._problem(*found) for found in zip(unreadable, ids.row_lengths().numpy(), strict=True)]
+        return [self._find(*facts) for facts in zip(unreadable, ids.row_lengths().numpy(), strict=True)]
 
-    def _problem(self, unreadable, length):
+    def _find(self, unreadable, length):
         if unreadable:
-            return (
+            finding = Finding(
                 "unknown words only",
                 f"none of its words is in the vocabulary of {len(self.vocabulary)} pieces, the model sees only [UNK]",
                 "train on text in this script, or give Text a vocabulary that has it",
                 False,
             )
-        if self.sequence_length and length > self.sequence_length:
-            return (
+        elif self.sequence_length and length > self.sequence_length:
+            finding = Finding(
                 "text cut",
                 f"it has {length} tokens, and those after the first {self.sequence_length} are cut",
                 f"give Text a `sequence_length` of {length}",
                 False,
             )
-        return None
+        else:
+            return []
+        return [finding]
 
     def get_config(self) -> dict:
         return {

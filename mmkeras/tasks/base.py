@@ -1,5 +1,6 @@
 """The functional assembly that every task shares, and what it does with raw rows."""
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.data import Report, Source, build_dataset, read
+from mmkeras.data import Records, Report, Source, build_dataset, media, read, read_records
 from mmkeras.fusion import Concatenation, Fusion
 from mmkeras.modalities import Modality
 from mmkeras.preprocessing import RowPreprocessor
@@ -75,8 +76,8 @@ class Task(keras.Model):
         modalities = {name: modality.copy() for name, modality in modalities.items()}
         usable = _keep_usable(source, source.check(modalities))
         for name, modality in modalities.items():
-            if not modality.preprocessor.reads_files:
-                modality.adapt(usable.texts(modality.column or name))
+            if not modality.preprocessor.is_adapted:
+                modality.preprocessor.adapt(usable.cells(modality.source_columns(name), modality.preprocessor))
         return cls._from_usable(usable, modalities, **kwargs)
 
     @classmethod
@@ -95,27 +96,48 @@ class Task(keras.Model):
     def cells(self, source: Source) -> dict[str, list[str | bytes]]:
         """For each input the cells of all rows: text, the absolute path of a file, its bytes, or `""` for missing."""
         return {
-            name: source.cells(modality.column or name, modality.preprocessor)
+            name: source.cells(modality.source_columns(name), modality.preprocessor)
             for name, modality in self.modalities.items()
         }
+
+    def load_cells(self, source: Source) -> dict[str, np.ndarray]:
+        """For each input the raw cells of all rows, with the content of files, as `preprocessor` takes them."""
+        loaded = {}
+        for name, cells in self.cells(source).items():
+            preprocessor = self.preprocessor.preprocessors[name]
+            if preprocessor.medium:
+                empty = "" if preprocessor.raw_shape == () else []
+                options = preprocessor.media_options
+                cells = [media.load(cell, preprocessor.medium, options) if cell else empty for cell in cells]
+            loaded[name] = preprocessor.pack(cells)
+        return loaded
 
     def _describe(self, output: np.ndarray) -> dict:
         """What `predict_rows` says of one row of the output."""
         raise NotImplementedError
 
     def dataset(
-        self, source: Source, batch_size: int = 32, training: bool = False, cache: bool = False, seed: int = 0
+        self,
+        source: Source,
+        batch_size: int = 32,
+        training: bool = False,
+        cache: bool = False,
+        seed: int = 0,
+        deterministic: bool = True,
+        distribute: str | None = None,
     ) -> tf.data.Dataset:
         """Raw rows to what `fit`, `evaluate` and `predict` take.
 
         Rows with a bad cell are left out; a warning says how many, and why. A missing cell is no bad cell.
 
         Args:
-            source: the rows. With a target, the dataset holds `(tensors, targets)`, else `tensors` alone.
-            batch_size: rows a batch.
-            training: shuffle anew in every epoch.
-            cache: prepare every distinct cell once, before the first batch, and keep it in memory.
-            seed: of the shuffle.
+            source: the rows, or the `Records` of them. With a target, the dataset holds `(tensors, targets)`, else
+                `tensors` alone. batch_size: rows a batch. training: shuffle anew in every epoch. cache: prepare every
+                distinct cell once, before the first batch, and keep it in memory. seed: of the shuffle. deterministic:
+                keep the order of the rows, or, in training, the one that the seed gives; else rows come as
+                they are ready, which may be faster.
+            distribute: address of a tf.data service whose workers prepare the rows, such as `grpc://host:5000`. Every
+                row arrives once, in no certain order.
 
         Raises:
             ValueError: when no usable row is left.
@@ -124,7 +146,9 @@ class Task(keras.Model):
         report.warn(stacklevel=2)
         source = _keep_usable(source, report)
         targets = self.encode_targets(source) if source.target is not None else None
-        return build_dataset(self.cells(source), self.preprocessor, targets, batch_size, training, cache, seed)
+        build = functools.partial(read_records, source) if isinstance(source, Records) else build_dataset
+        options = (batch_size, training, cache, seed, deterministic, distribute)
+        return build(self.cells(source), self.preprocessor, targets, *options)
 
     def predict_rows(self, rows: Sequence[Mapping] | Source, batch_size: int = 256) -> list[dict]:
         """The answers to raw rows, one dict a row.
@@ -148,14 +172,14 @@ class Task(keras.Model):
 
     def _read_rows(self, rows):
         source = read(rows)
-        columns = {modality.column or name for name, modality in self.modalities.items()}
+        columns = {column for name, modality in self.modalities.items() for column in modality.source_columns(name)}
         given = set(source.table.columns) - {self.target}
         if columns - given and given - columns:
             raise ValueError(
                 f"The rows have no {sorted(columns - given)}, but {sorted(given - columns)}, which the model does not "
                 f"know. Its columns: {sorted(columns)}. To leave a modality out, give it as None."
             )
-        return Source(source.table.reindex(columns=sorted(columns)), None, source.folder, source.name)
+        return source.with_columns(sorted(columns))
 
     def get_config(self):
         # Not chained to the base, which would describe the functional graph; the parts describe it better.

@@ -54,9 +54,17 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, content, message):
         mk.read(write(tmp_path / "t.csv", content))
 
 
-def test_another_encoding_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"t.csv is not UTF-8 at byte \d+. Save it as UTF-8"):
-        mk.read(write(tmp_path / "t.csv", "text\ncafé\n", "latin-1"))
+def test_lines_in_another_encoding_are_named(tmp_path):
+    table = write(tmp_path / "t.csv", "text\ncafe\n")
+    table.write_bytes(table.read_bytes() + "café\n".encode() + "café\nnaïve\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"t.csv is not UTF-8 in 2 of its lines, the first of them line 4. Save it as"):
+        mk.read(table)
+    assert mk.read(table, encoding="latin-1").texts("text")[2] == "café"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path, encoding):
+    assert mk.read(write(tmp_path / "t.csv", "text,b\ncafé,1\n", encoding)).texts("text") == ["café"]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
@@ -65,7 +73,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 
 def test_another_suffix_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="reads tables from .csv files"):
+    with pytest.raises(ValueError, match="reads tables from files that end in one of"):
         mk.read(tmp_path / "t.xlsx")
 
 

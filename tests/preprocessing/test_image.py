@@ -3,6 +3,7 @@ import struct
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
@@ -44,8 +45,8 @@ def test_damaged_files_give_a_problem_or_pixels_and_no_crash(format, data):
         good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
     cell = bytes(good[: data.draw(st.integers(1, len(good)))])
     image = ImagePreprocessor(8)
-    (problem,) = image.find_problems([cell])
-    if problem is None:
+    (problems,) = image.find_problems([cell])
+    if not problems:
         assert image.prepare_cell(tf.constant(cell)).shape == (8, 8, 3)
     else:
         with pytest.raises(tf.errors.InvalidArgumentError):
@@ -89,20 +90,59 @@ def test_all_ways_through_give_the_same():
 )
 def test_problems_are_found_and_refused_in_the_graph_too(cell, kind):
     image = ImagePreprocessor(8)
-    assert image.find_problems([cell])[0][0] == kind
+    assert image.find_problems([cell])[0][0].kind == kind
     with pytest.raises(tf.errors.InvalidArgumentError):
         tf.function(image.prepare_cell)(tf.constant(cell))
 
 
 def test_the_bound_is_the_users():
     cell = encode(PIXELS, "PNG")
-    assert ImagePreprocessor(8, max_pixels=600).find_problems([cell]) == [None]
-    kind, detail, remedy, rejected = ImagePreprocessor(8, max_pixels=599).find_problems([cell])[0]
-    assert (kind, rejected) == ("image too large", True)
-    assert remedy == "shrink the file, or allow it by mk.Image(max_pixels=600)"
+    assert ImagePreprocessor(8, max_pixels=600).find_problems([cell]) == [[]]
+    (finding,) = ImagePreprocessor(8, max_pixels=599).find_problems([cell])[0]
+    assert (finding.kind, finding.rejected) == ("image too large", True)
+    assert finding.remedy == "shrink the file, or allow it by mk.Image(max_pixels=600)"
 
 
 @pytest.mark.parametrize("size", [0, (1, 2, 3), (8, 0), "big"])
 def test_a_size_that_is_none_is_refused(size):
     with pytest.raises(ValueError, match="`size` of Image is"):
         ImagePreprocessor(size)
+
+
+@pytest.mark.parametrize("little_endian", [True, False])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_obeyed_as_pillow_does(orientation, little_endian):
+    picture = np.zeros((48, 64, 3), "uint8")
+    picture[:16, :32, 0] = picture[32:, 48:, 1] = 255
+    exif = PIL.Image.Exif()
+    exif.endian = "<" if little_endian else ">"
+    exif[0x010F] = "a maker of cameras"
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(picture).save(buffer, "jpeg", quality=95, exif=exif)
+    expected = np.asarray(PIL.ImageOps.exif_transpose(PIL.Image.open(buffer)), int)
+    received = ImagePreprocessor(expected.shape[:2]).prepare_cell(tf.constant(buffer.getvalue())).numpy().astype(int)
+    assert np.abs(received - expected).mean() < 2
+
+
+@pytest.mark.parametrize("side", [64, 65, 130, 300])
+def test_a_jpeg_decoded_at_a_ratio_is_close_to_one_decoded_whole(side):
+    smooth = np.add.outer(np.arange(side), np.arange(side))[..., None] * [1, 2, 0] * 100 // (3 * side)
+    picture = PIL.Image.fromarray(smooth.astype("uint8"))
+    buffer = io.BytesIO()
+    picture.save(buffer, "jpeg", quality=98)
+    expected = np.asarray(picture.resize((32, 32), PIL.Image.BILINEAR), int)
+    received = ImagePreprocessor(32).prepare_cell(tf.constant(buffer.getvalue())).numpy().astype(int)
+    assert np.abs(received - expected).mean() < 2
+
+
+def test_crop_keeps_the_middle_and_pad_keeps_all():
+    wide = np.zeros((20, 60, 3), "uint8")
+    wide[:, 20:40] = 200
+    cell = tf.constant(encode(wide, "PNG"))
+    assert (ImagePreprocessor(20, fit="crop").prepare_cell(cell) == 200).numpy().all()
+    padded = ImagePreprocessor(30, fit="pad").prepare_cell(cell).numpy()
+    assert padded[:9].max() == padded[-9:].max() == 0
+    assert padded[15, 15, 0] == 200
+    with pytest.raises(ValueError, match="`fit` of Image is 'stretch', 'crop' or 'pad'. Received: fit='zoom'"):
+        ImagePreprocessor(8, fit="zoom")

@@ -1,0 +1,142 @@
+"""Files and folders to tables: CSV, TSV, JSON Lines, Parquet, and a folder tree with one folder a class."""
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+FILE, LABEL = "file", "label"
+_QUOTING = "Put quotes around cells with commas."
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_table(path: Path, encoding: str | None = None) -> pd.DataFrame:
+    """The table in a file, its cells as they are written.
+
+    Args:
+        path: with one of `SUFFIXES`.
+        encoding: of text; None for UTF-8, or UTF-16 where the file starts with its mark.
+
+    Raises:
+        FileNotFoundError, ValueError, ImportError: say which file and line is at fault, and what to do.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(f"`mk.read` reads tables from files that end in one of {SUFFIXES}. Received: {path}")
+    if not path.exists():
+        raise FileNotFoundError(f"No table at {path}. The current folder is {Path.cwd()}.")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty: a table has a header and at least one row.")
+    if suffix == ".parquet":
+        table = _read_parquet(path)
+    elif suffix in (".jsonl", ".ndjson"):
+        table = _read_json_lines(path, encoding or _find_encoding(path))
+    else:
+        table = _read_separated(path, "\t" if suffix == ".tsv" else ",", encoding or _find_encoding(path))
+    if table.empty:
+        raise ValueError(f"{path} has a header and no rows.")
+    twice = sorted({str(name) for name in table.columns[table.columns.duplicated()]})
+    if twice:
+        raise ValueError(f"{path} has more than one column of the name {twice}. Give each its own name.")
+    return table
+
+
+def _find_encoding(path):
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in _UTF16_MARKS else "utf-8-sig"
+
+
+def _read_separated(path, separator, encoding):
+    options = {"sep": separator, "dtype": str, "na_filter": False, "encoding": encoding}
+    try:
+        header = pd.read_csv(path, header=None, nrows=1, **options).iloc[0]
+        table = pd.read_csv(path, **options)
+    except pd.errors.EmptyDataError:
+        raise ValueError(f"{path} is empty: a table has a header and at least one row.") from None
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{path} is not a table: {str(error).strip()}. {_QUOTING}") from None
+    except UnicodeError:
+        raise ValueError(
+            f"{_name_bad_lines(path, encoding)} Save it as UTF-8, or name what it is: mk.read(..., encoding='latin-1')"
+        ) from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for names of rows
+        raise ValueError(f"{path} is not a table: its rows have more cells than its header. {_QUOTING}")
+    return table.set_axis(header.to_list(), axis=1)
+
+
+def _name_bad_lines(path, encoding):
+    """A sentence on the lines of a file that are not in this encoding."""
+    name = encoding.removesuffix("-sig").upper()
+    with path.open("rb") as file:
+        bad = [number for number, line in enumerate(file, 1) if not _is_encoded(line, encoding)]
+    if not bad:
+        return f"{path} is not {name}."
+    return f"{path} is not {name} in {len(bad):,} of its lines, the first of them line {bad[0]:,}."
+
+
+def _is_encoded(line, encoding):
+    try:
+        line.decode(encoding)
+    except UnicodeError:
+        return False
+    return True
+
+
+def _read_json_lines(path, encoding):
+    try:
+        with path.open(encoding=encoding) as file:
+            rows = [_parse_row(path, number, line) for number, line in enumerate(file, 1) if line.strip()]
+    except UnicodeError:
+        raise ValueError(f"{_name_bad_lines(path, encoding)} JSON Lines are UTF-8.") from None
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _parse_row(path, number, line):
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}, line {number}: it is not JSON: {error.msg} at character {error.pos}.") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"{path}, line {number}: a row is an object {{...}}. Received: {line.strip()[:60]}")
+    nested = sorted(name for name, cell in row.items() if isinstance(cell, dict))
+    if nested:
+        raise ValueError(
+            f"{path}, line {number}: {nested} hold objects. Give each of their values a column of its own."
+        )
+    return row
+
+
+def _read_parquet(path):
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise ImportError("Reading Parquet needs a package of its own: pip install 'mmkeras[parquet]'") from None
+    try:
+        schema = pq.read_schema(path)
+        nested = [field.name for field in schema if pa.types.is_struct(field.type) or pa.types.is_map(field.type)]
+        if nested:
+            raise ValueError(f"{path}: the columns {nested} are nested. Give each of their values a column of its own.")
+        return pq.read_table(path).to_pandas(types_mapper=pd.ArrowDtype)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} is not a Parquet file: {error}") from None
+
+
+def read_class_folders(folder: Path) -> pd.DataFrame:
+    """Files in a folder tree with one folder a class, as rows of `file` (relative path) and `label`.
+
+    Hidden files are left out, and links to folders are not followed.
+    """
+    rows = []
+    for label in sorted(
+        entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")
+    ):
+        for place, folders, files in os.walk(folder / label):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            paths = [Path(place, name) for name in sorted(files) if not name.startswith(".")]
+            rows += [(path.relative_to(folder).as_posix(), label) for path in paths]
+    if not rows:
+        raise ValueError(f"{folder} holds no files in folders of their class, such as {folder}/cat/1.jpg.")
+    return pd.DataFrame(rows, columns=[FILE, LABEL])

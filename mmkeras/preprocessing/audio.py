@@ -1,0 +1,82 @@
+"""Encoded sound to samples."""
+
+import tensorflow as tf
+
+from mmkeras.data.report import Finding
+from mmkeras.preprocessing.base import Preprocessor
+
+
+class AudioPreprocessor(Preprocessor):
+    """Bytes of a WAV file (PCM, 16 bits, any number of channels) to mono samples `(samples,)`, float32 in [-1, 1].
+
+    Channels are averaged. A longer recording is cut at the end, a shorter one is followed by zeros. Other formats and
+    rates become such WAV files outside of the graph (`mmkeras.data.media`).
+
+    Args:
+        seconds: length of what the model hears.
+        sample_rate: in hertz.
+
+    Example:
+
+    >>> audio = AudioPreprocessor(seconds=0.5, sample_rate=8000)
+    >>> wav = tf.audio.encode_wav(tf.ones((1000, 1)) / 2, 8000)
+    >>> audio.prepare_cell(wav).shape.as_list()
+    [4000]
+    """
+
+    medium = "audio"
+    dtype = "float32"
+
+    def __init__(self, seconds: float = 5.0, sample_rate: int = 16000):
+        if not seconds > 0 or not sample_rate > 0:
+            raise ValueError(
+                "`seconds` and `sample_rate` of Audio are greater than 0. "
+                f"Received: seconds={seconds}, sample_rate={sample_rate}"
+            )
+        self.seconds = seconds
+        self.sample_rate = sample_rate
+
+    @property
+    def media_options(self):
+        # A little more than is used, so that a check can tell that there is more.
+        return {"sample_rate": self.sample_rate, "max_seconds": self.seconds + 0.1}
+
+    @property
+    def shape(self):
+        return (round(self.seconds * self.sample_rate),)
+
+    @property
+    def cell_spec(self):
+        return tf.TensorSpec(self.shape, tf.float32)
+
+    def prepare_cell(self, cell):
+        samples = tf.cond(self.is_present(cell), lambda: self._decode(cell), lambda: tf.zeros(self.shape))
+        return tf.ensure_shape(samples, self.shape)
+
+    def _decode(self, data):
+        samples, rate = tf.audio.decode_wav(data, desired_samples=self.shape[0])
+        check = tf.debugging.assert_equal(rate, self.sample_rate, f"The WAV file has not {self.sample_rate} Hz.")
+        with tf.control_dependencies([check] if check is not None else []):  # None when run eagerly
+            return tf.reduce_mean(samples, axis=1)
+
+    def find_problems(self, cells):
+        return [[finding] if (finding := self._find_problem(cell)) else [] for cell in cells]
+
+    def _find_problem(self, data):
+        try:
+            samples, rate = tf.audio.decode_wav(data)
+        except tf.errors.InvalidArgumentError as error:
+            return Finding("damaged audio", error.message.split(" [Op:")[0], "replace the file", True)
+        if len(samples) == 0:
+            return Finding("no samples", "the recording has no sound in it", "replace the file", True)
+        if len(samples) > self.shape[0]:
+            return Finding(
+                "audio cut",
+                f"it is longer than the {self.seconds:g} s that the model hears, and what follows is cut",
+                "give Audio more `seconds`, or cut the recording in windows with `mk.windows`",
+                False,
+            )
+        return None
+
+    def get_config(self) -> dict:
+        return {"seconds": self.seconds, "sample_rate": self.sample_rate}

@@ -1,0 +1,95 @@
+"""Encoded frames to a stack of pictures."""
+
+import tensorflow as tf
+
+from mmkeras.data.report import Finding
+from mmkeras.preprocessing.base import Preprocessor
+from mmkeras.preprocessing.image import ImagePreprocessor
+
+
+class VideoPreprocessor(Preprocessor):
+    """Frames, each the bytes of a JPEG or PNG, to pixels `(frames, height, width, 3)`, uint8 in [0, 255].
+
+    Without a rate, `frames` of the given ones are taken, evenly spaced; with fewer, some are repeated. With a rate the
+    first `frames` are taken, and black ones follow where there are fewer. Files of video become such frames outside of
+    the graph (`mmkeras.data.media`).
+
+    Args:
+        frames: how many the model sees.
+        size: `(height, width)` in pixels, or one number for both.
+        rate: frames a second, taken from the beginning of a file; None to spread them over the whole of it.
+        antialias: average over source pixels when shrinking.
+        max_pixels: larger frames are refused before they are decoded.
+
+    Example:
+
+    >>> video = VideoPreprocessor(frames=4, size=8)
+    >>> frame = tf.io.encode_jpeg(tf.zeros((16, 16, 3), tf.uint8))
+    >>> video.prepare_cell(tf.stack([frame, frame])).shape.as_list()
+    [4, 8, 8, 3]
+    """
+
+    medium = "video"
+    raw_shape = (None,)
+    dtype = "uint8"
+
+    def __init__(
+        self, frames: int = 8, size=64, rate: float | None = None, antialias: bool = True, max_pixels: int = 2**25
+    ):
+        if frames < 1 or (rate is not None and rate <= 0):
+            raise ValueError(
+                f"`frames` of Video is at least 1, and `rate` is greater than 0, or None. "
+                f"Received: frames={frames}, rate={rate}"
+            )
+        self.frames = frames
+        self.rate = rate
+        self.image = ImagePreprocessor(size, antialias=antialias, max_pixels=max_pixels)
+
+    @property
+    def media_options(self):
+        return {
+            "frames": self.frames,
+            "rate": self.rate,
+            "shorter_side": 2 * max(self.image.size),
+            "max_pixels": self.image.max_pixels,
+        }
+
+    @property
+    def shape(self):
+        return (self.frames, *self.image.shape)
+
+    @property
+    def cell_spec(self):
+        return tf.TensorSpec(self.shape, tf.uint8)
+
+    def prepare_cell(self, cell):
+        given = tf.boolean_mask(cell, tf.strings.length(cell) > 0)
+        pixels = tf.map_fn(self.image.prepare_cell, self._choose(given), fn_output_signature=self.image.cell_spec)
+        pixels = tf.pad(pixels, [[0, self.frames - tf.shape(pixels)[0]], [0, 0], [0, 0], [0, 0]])
+        return tf.ensure_shape(pixels, self.shape)
+
+    def _choose(self, given):
+        """Up to `frames` of the given encoded frames."""
+        count = tf.size(given)
+        if self.rate is not None:
+            return given[: self.frames]
+        middles = (tf.range(self.frames, dtype=tf.float32) + 0.5) / self.frames
+        return tf.gather(
+            given, tf.cast(middles[: self.frames * tf.minimum(count, 1)] * tf.cast(count, tf.float32), tf.int32)
+        )
+
+    def find_problems(self, cells):
+        return [self._find_problems(frames) for frames in cells]
+
+    def _find_problems(self, frames):
+        if not len(frames):
+            return [Finding("no frames", "the video has no pictures in it", "replace the file", True)]
+        for found in self.image.find_problems(list(frames)):
+            if found:
+                return [found[0]._replace(kind=f"{found[0].kind} in a video")]
+        return []
+
+    def get_config(self) -> dict:
+        image = self.image.get_config()
+        del image["fit"]
+        return {"frames": self.frames, "rate": self.rate, **image}
