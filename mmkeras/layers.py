@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 
@@ -251,9 +252,11 @@ class LogMelSpectrogram(keras.layers.Layer):
         )
         waves = window[:, None] * np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
         self.waves = waves[:, None, :].astype("float32")
-        self.bands = _mel_bands(
-            self.mel_bins, self.fft_length // 2 + 1, self.sample_rate, self.lowest, self.highest or self.sample_rate / 2
-        )
+        highest = self.highest or self.sample_rate / 2
+        with tf.init_scope():  # also where a graph is being traced
+            self.bands = tf.signal.linear_to_mel_weight_matrix(
+                self.mel_bins, self.fft_length // 2 + 1, self.sample_rate, self.lowest, highest
+            ).numpy()
 
     def call(self, samples):
         samples = ops.expand_dims(ops.cast(samples, "float32"), -1)
@@ -283,13 +286,3 @@ class LogMelSpectrogram(keras.layers.Layer):
             "lowest": self.lowest,
             "highest": self.highest,
         }
-
-
-def _mel_bands(mel_bins, spectrum_bins, sample_rate, lowest, highest):
-    """Triangles on the mel scale of O'Shaughnessy (1987), float32 `(spectrum_bins, mel_bins)`."""
-    to_mel = lambda hertz: 1127.0 * np.log1p(np.asarray(hertz) / 700.0)  # noqa: E731
-    edges = np.linspace(to_mel(lowest), to_mel(highest), mel_bins + 2)
-    mels = to_mel(np.linspace(0, sample_rate / 2, spectrum_bins))[1:, None]  # a constant sound is in no band
-    rising = (mels - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - mels) / (edges[2:] - edges[1:-1])
-    return np.pad(np.maximum(0, np.minimum(rising, falling)), [[1, 0], [0, 0]]).astype("float32")

@@ -24,7 +24,7 @@
 
 /* The tokenizer's ops, which TF Serving has built in. */
 static const char *const TEXT_OPS[] = {
-    "_fast_bert_normalizer.so", "_fast_wordpiece_tokenizer.so", "_regex_split_ops.so"};
+    "_fast_bert_normalizer.so", "_fast_wordpiece_tokenizer.so", "_normalize_ops.so", "_regex_split_ops.so"};
 
 /* One argument. `content` is what goes into the model; it points to `file` where `value` is "@..." and was read. */
 typedef struct {

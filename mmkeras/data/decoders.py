@@ -1,10 +1,9 @@
-"""Media files in formats that TensorFlow does not read, converted in processes of their own (`scripts/decode.py`)."""
+"""Media that TensorFlow ops cannot read, converted in processes of their own to formats that they can."""
 
 import atexit
-import contextlib
 import json
+import math
 import os
-import queue
 import select
 import signal
 import struct
@@ -18,14 +17,13 @@ from pathlib import Path
 
 from mmkeras.data.report import Finding
 
-TIME_LIMIT = 10.0
 _SCRIPT = Path(__file__).parent / "scripts" / "decode.py"
-_START_LIMIT = 30.0  # seconds, for the process to import what it needs
-_LONGEST_ANSWER = 2**31
+_START_LIMIT = 60.0
+_PIPE_BYTES = 1 << 16
 
 
 class MediaError(ValueError):
-    """A media file cannot be used; `finding` says why."""
+    """A cell that cannot be converted. `finding` says why."""
 
     def __init__(self, finding: Finding):
         super().__init__(f"{finding.kind}: {finding.detail}. To mend it: {finding.remedy}.")
@@ -35,169 +33,218 @@ class MediaError(ValueError):
 def convert(
     medium: str,
     cell: str | bytes,
-    span: tuple[float, float] | None,
-    options: Mapping,
-    time_limit: float = TIME_LIMIT,
+    span: tuple[float, float] | None = None,
+    options: Mapping | None = None,
+    time_limit: float = 10.0,
 ) -> bytes | list[bytes]:
-    """A file, or a span of it, as a PNG file, a WAV file, or a list of JPEG files.
+    """A media file in a form that TensorFlow ops read, made by a process of its own.
+
+    What is in the file can neither crash, nor hang, nor exhaust the caller. Any number of threads may call.
 
     Args:
-        medium: `"image"`, `"audio"` or `"video"`.
-        cell: the path or the bytes of the file.
-        span: begin and end in seconds; None for the whole.
-        options: `max_pixels` of an image; `sample_rate` and `max_seconds` of audio; `frames`, `rate`, `shorter_side`
-            and `max_pixels` of video.
-        time_limit: seconds after which the file is given up.
+        medium: "image", to one PNG: upright, RGB, the first frame, transparency dropped.
+            "audio", to one WAV: 16 bit, mono, also from the sound track of a video.
+            "video", to a list of JPEG frames.
+        cell: an absolute path, or the bytes of a file.
+        span: start and end in seconds, for audio and video. Sound and pictures of a file have the same clock, which
+            starts with the first of them.
+        options: image: `max_pixels`. Audio: `sample_rate` in hertz, `max_seconds` to stop at where there is no span.
+            Video: `frames` (at the midpoints of so many equal parts; repeated where the video has fewer), or with
+            `rate` at most so many, at `start + i / rate`; `shorter_side` to shrink to; `max_pixels`.
+        time_limit: seconds.
 
     Raises:
-        MediaError: when the file cannot be used.
-        ImportError: when a package for it is not installed.
+        MediaError: the file is of no use; its `finding` names the reason and the remedy.
+        ImportError: a package of the extra `media` is missing.
+        ValueError: of `medium` or `span`.
+
+    Example:
+
+    >>> import io, PIL.Image
+    >>> webp = io.BytesIO()
+    >>> PIL.Image.new("RGB", (4, 2)).save(webp, "WebP")
+    >>> tf.io.decode_png(convert("image", webp.getvalue())).shape
+    TensorShape([2, 4, 3])
     """
-    _, parts = _ask({"medium": medium, "span": span, "options": dict(options)}, cell, time_limit)
+    if medium not in ("image", "audio", "video"):
+        raise ValueError(f"`medium` is 'image', 'audio' or 'video'. Received: medium={medium!r}")
+    if span is not None and not 0 <= span[0] < span[1] < math.inf:
+        raise ValueError(f"`span` is a start from 0 on and a later end, in seconds. Received: span={span}")
+    parts = _ask(medium, cell, span, options, time_limit)[1]
     return parts if medium == "video" else parts[0]
 
 
-def probe(cell: str | bytes, time_limit: float = TIME_LIMIT) -> dict:
-    """`duration` in seconds, `has_audio` and `has_video` of a file of sound or video. Raises as `convert`."""
-    reply, _ = _ask({"medium": "probe"}, cell, time_limit)
-    return reply["probe"]
+def probe(cell: str | bytes, time_limit: float = 10.0) -> dict:
+    """What a recording holds: `duration` in seconds as measured, `has_audio`, `has_video`. Raises as `convert` does."""
+    return _ask("probe", cell, None, None, time_limit)[0]["probe"]
 
 
-def _ask(request, cell, time_limit):
-    content = cell if isinstance(cell, bytes) else b""
-    header = {**request, "path": None if isinstance(cell, bytes) else str(cell), "size": len(content)}
-    with _POOL.borrow() as worker:
-        reply, parts = worker.ask(header, content, time_limit)
-    if "missing" in reply:
+def _ask(medium, cell, span, options, time_limit):
+    is_path = isinstance(cell, str)
+    request = {
+        "medium": medium,
+        "path": cell if is_path else None,
+        "span": None if span is None else [float(second) for second in span],
+        "options": dict(options or {}),
+        "time_limit": time_limit,
+    }
+    header, parts = _pool.ask(request, b"" if is_path else cell, time_limit)
+    if "finding" in header:
+        raise MediaError(Finding(*header["finding"], rejected=True))
+    if "missing" in header:
         raise ImportError(
-            f"Files of this kind need the package '{reply['missing']}': pip install 'mmkeras[media]'",
-            name=reply["missing"],
+            f"This file is read with {header['missing']}, which is not installed: pip install 'mmkeras[media]'"
         )
-    if "bad" in reply:
-        raise MediaError(Finding(*reply["bad"], True))
-    return reply, parts
+    return header, parts
+
+
+class _Pool:
+    """Processes that decode, at most one a core, started when they are needed."""
+
+    def __init__(self):
+        self._idle = []  # append and pop are atomic
+        self._all = set()
+        self._slots = threading.Semaphore(os.cpu_count() or 1)
+
+    def ask(self, request, payload, time_limit):
+        with self._slots:
+            worker = self._take()
+            try:
+                header, parts = worker.ask(request, payload, time.monotonic() + time_limit)
+            except TimeoutError:
+                detail = f"it took more than {time_limit:g} s"
+                self._kill(worker)
+                header, parts = {"finding": ["decoding takes too long", detail, "shorten or convert the file"]}, []
+            except OSError:
+                detail = self._end(worker)
+                header, parts = {"finding": ["decoder crashed", detail, "convert the file, or replace it"]}, []
+            except BaseException:  # an interrupt: what the worker would say next belongs to nobody
+                self._kill(worker)
+                raise
+            else:
+                if header.get("last"):
+                    self._end(worker)
+                else:
+                    self._idle.append(worker)
+            return header, parts
+
+    def _take(self):
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.poll() is None:
+                return worker
+            self._end(worker)
+        worker = _Worker()
+        self._all.add(worker)
+        try:
+            worker.receive(time.monotonic() + _START_LIMIT)
+        except OSError:
+            raise RuntimeError(f"The process that decodes media does not start: {self._end(worker)}.") from None
+        return worker
+
+    def _end(self, worker):
+        self._all.discard(worker)
+        return worker.end()
+
+    def _kill(self, worker):
+        worker.process.kill()
+        self._end(worker)
+
+    def close(self):
+        """Ends every process: at exit, nothing stays behind."""
+        for worker in list(self._all):
+            self._kill(worker)
+
+    def forget(self):
+        """In a forked child: the processes are the parent's, whose end they must notice."""
+        for worker in self._all:
+            worker.forget()
+        self.__init__()
 
 
 class _Worker:
-    """One process that converts one file at a time; a new one is started when it has ended."""
+    """One process that runs scripts/decode.py."""
 
     def __init__(self):
-        self.process = None
-        self.log = None
-
-    def ask(self, header, content, time_limit):
-        """The reply to a request, and its parts."""
-        started = self._start()
-        try:
-            encoded = json.dumps(header).encode()
-            deadline = time.monotonic() + time_limit + (_START_LIMIT if started else 0)
-            self._write(struct.pack("<I", len(encoded)) + encoded + content, deadline)
-            reply = json.loads(self._read(*struct.unpack("<I", self._read(4, deadline)), deadline))
-            if sum(reply["sizes"]) > _LONGEST_ANSWER:
-                raise EOFError
-            return reply, [self._read(size, deadline) for size in reply["sizes"]]
-        except TimeoutError:
-            self.stop()
-            detail = f"it takes longer than {time_limit:g} s"
-            return {"bad": ("decoding takes too long", detail, "replace the file")}, []
-        except (EOFError, OSError):
-            detail = f"the decoder {self._describe_end()} on it"
-            self.stop()
-            return {"bad": ("decoder crashed", detail, "replace the file")}, []
-        except BaseException:
-            self.stop()  # interrupted half-way, it would give the next caller this one's answer
-            raise
-
-    def _start(self):
-        if self.process is not None and self.process.poll() is None:
-            return False
-        self.stop()
-        self.log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(_SCRIPT)],
+            # -P keeps the script's folder off the module path, where its neighbours would hide packages.
+            [sys.executable, "-P", "-W", "ignore", str(_SCRIPT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self.log,
+            stderr=self._log,
             bufsize=0,
-            start_new_session=True,  # Ctrl-C is for the caller
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            start_new_session=True,  # an interrupt at the keyboard is not for it
         )
         os.set_blocking(self.process.stdin.fileno(), False)
-        os.set_blocking(self.process.stdout.fileno(), False)
-        return True
+
+    def ask(self, request, payload, deadline):
+        header = json.dumps(request).encode()
+        self._write(struct.pack(">IQ", len(header), len(payload)) + header, deadline)
+        self._write(payload, deadline)
+        return self.receive(deadline)
+
+    def receive(self, deadline):
+        header_length, payload_length = struct.unpack(">IQ", self._read(12, deadline))
+        header = json.loads(self._read(header_length, deadline))
+        payload = memoryview(self._read(payload_length, deadline))
+        parts, start = [], 0
+        for size in header["sizes"]:
+            parts.append(bytes(payload[start : start + size]))
+            start += size
+        return header, parts
 
     def _write(self, data, deadline):
-        view = memoryview(data)
-        while view:
-            _wait(self.process.stdin, select.POLLOUT, deadline)
-            view = view[os.write(self.process.stdin.fileno(), view[: 2**20]) :]
+        stream, data = self.process.stdin, memoryview(data)
+        while data:
+            _wait(stream, select.POLLOUT, deadline)
+            data = data[os.write(stream.fileno(), data[:_PIPE_BYTES]) :]
 
     def _read(self, size, deadline):
-        data = bytearray()
+        stream, data = self.process.stdout, bytearray()
         while len(data) < size:
-            _wait(self.process.stdout, select.POLLIN, deadline)
-            part = os.read(self.process.stdout.fileno(), min(size - len(data), 2**20))
+            _wait(stream, select.POLLIN, deadline)
+            part = os.read(stream.fileno(), min(size - len(data), 1 << 20))
             if not part:
-                raise EOFError
+                raise ConnectionError
             data += part
         return bytes(data)
 
-    def _describe_end(self):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self.process.wait(timeout=1)
-            return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return "stopped answering"
+    def end(self):
+        """Ends the process, and says how it ended if it had done so by itself."""
+        try:
+            code = self.process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 1000))
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        self.forget()
+        return (f"it was killed by {_signal_name(-code)}" if code < 0 else f"it ended with exit code {code}") + (
+            f" ({lines[-1][:200]})" if lines else ""
+        )
 
-    def stop(self):
-        """Ends the process, if there is one."""
-        if self.process is None:
-            return
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.log):
+    def forget(self):
+        for stream in (self.process.stdin, self.process.stdout, self._log):
             stream.close()
-        self.process = None
+        self.process.returncode = self.process.returncode or 0  # no warning from a Popen that is left
+
+
+def _signal_name(number):
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _wait(stream, event, deadline):
     poll = select.poll()
     poll.register(stream, event)
-    if not poll.poll(1000 * max(0, deadline - time.monotonic())):
+    if not poll.poll(max(0, math.ceil(1000 * (deadline - time.monotonic())))):
         raise TimeoutError
 
 
-class _Pool:
-    """Lends workers to threads, one for each core. They end with this process: their standard input closes then."""
-
-    def __init__(self, size):
-        self.size = size
-        self._lock = threading.Lock()
-        self._forget()
-
-    def _forget(self):
-        self._owner = os.getpid()
-        self._idle = queue.LifoQueue()
-        for _ in range(self.size):
-            self._idle.put(_Worker())
-
-    @contextlib.contextmanager
-    def borrow(self):
-        with self._lock:
-            if self._owner != os.getpid():  # forked: the processes are the parent's
-                self._forget()
-        worker = self._idle.get()
-        try:
-            yield worker
-        finally:
-            self._idle.put(worker)
-
-    def stop(self):
-        """Ends all processes that are idle."""
-        with contextlib.suppress(queue.Empty):
-            workers = [self._idle.get_nowait() for _ in range(self.size)]
-            for worker in workers:
-                worker.stop()
-                self._idle.put(worker)
-
-
-_POOL = _Pool(os.cpu_count() or 1)
-atexit.register(_POOL.stop)
+_pool = _Pool()
+atexit.register(lambda: _pool.close())
+os.register_at_fork(after_in_child=lambda: _pool.forget())

@@ -17,7 +17,7 @@ from mmkeras.data.report import Finding
 MAX_BYTES = 2**28  # of a file that is read as a whole
 _HEAD_BYTES = 64
 _SPAN = re.compile(r"(.+)#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", re.DOTALL)
-_IMAGE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")
+_IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")
 _PCM, _BITS = 1, 16
 
 
@@ -64,7 +64,7 @@ def is_native(cell: str | bytes, medium: str, options: Mapping) -> bool:
         with open(path, "rb") as file:
             head, size = file.read(_HEAD_BYTES), os.path.getsize(path)
     if medium == "image":
-        return head.startswith(_IMAGE_MAGIC)
+        return head.startswith(_IMAGE_STARTS)
     return medium == "audio" and _is_plain_wav(head, size, options["sample_rate"])
 
 

@@ -1,5 +1,6 @@
 """What somebody did, item by item, to ids and time gaps."""
 
+import math
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -129,5 +130,6 @@ def _are_ascending(times):
 def _bucket_gaps(times):
     """Buckets `(batch, items)` of the gaps between ascending times, 0 for the first item."""
     gaps = tf.maximum(times[:, 1:] - times[:, :-1], 0)
-    buckets = 1 + tf.cast(tf.floor(tf.math.log(1 + gaps) / tf.cast(tf.math.log(2.0), tf.float64)), tf.int32)
+    doublings = tf.math.log(1 + gaps) / math.log(2) + 1e-9  # so that whole ones are not rounded down
+    buckets = 1 + tf.cast(tf.floor(doublings), tf.int32)
     return tf.pad(tf.minimum(buckets, GAP_BUCKETS - 1), [[0, 0], [1, 0]])

@@ -86,7 +86,7 @@ class TextPreprocessor(Preprocessor):
             with tf.init_scope():  # its tables are built once, also when first asked for inside a graph
                 self._tokenizer = tf_text.FastBertTokenizer(
                     self.vocabulary,
-                    lower_case_nfd_strip_accents=self.lowercase,
+                    lower_case_nfd_strip_accents=False,  # it would fold more than BERT does: ß to ss, … to ...
                     token_out_type=tf.int32,
                     support_detokenization=False,
                 )
@@ -99,17 +99,23 @@ class TextPreprocessor(Preprocessor):
             raise ValueError("Text learns its vocabulary from at least one text, and every cell is empty.")
         if self.vocabulary is None:
             self.vocabulary = bert_vocab_from_dataset.bert_vocab_from_dataset(
-                tf.data.Dataset.from_tensor_slices(texts).batch(1000),
+                tf.data.Dataset.from_tensor_slices(texts).batch(1000).map(self._fold),
                 self.vocabulary_size,
                 list(RESERVED_TOKENS),
-                bert_tokenizer_params={"lower_case": self.lowercase},
+                bert_tokenizer_params={"lower_case": False},
             )
         if self.sequence_length is None:
             longest = int(tf.reduce_max(self._tokenize(tf.constant(texts)).row_lengths()))
             self.sequence_length = min(longest, LONGEST_LEARNT)
 
+    def _fold(self, texts):
+        if not self.lowercase:
+            return texts
+        is_ascii = tf.reduce_all(tf.strings.length(texts) == tf.strings.length(texts, "UTF8_CHAR"))
+        return tf.cond(is_ascii, lambda: tf.strings.lower(texts), lambda: _fold_unicode(texts))
+
     def _tokenize(self, texts) -> tf.RaggedTensor:
-        return self.tokenizer.tokenize(texts)
+        return self.tokenizer.tokenize(self._fold(texts))
 
     def prepare_batch(self, batch):
         self._require_adapted()
@@ -153,3 +159,9 @@ class TextPreprocessor(Preprocessor):
             "vocabulary_size": self.vocabulary_size,
             "lowercase": self.lowercase,
         }
+
+
+def _fold_unicode(texts):
+    """Lower case without accents: decomposed (NFD), without the marks."""
+    decomposed = tf_text.normalize_utf8(texts, "NFD")
+    return tf.strings.lower(tf.strings.regex_replace(decomposed, r"\p{Mn}", ""), encoding="utf-8")

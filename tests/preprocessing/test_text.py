@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import BertWordPieceTokenizer
 
 from mmkeras.preprocessing import RowPreprocessor, TextPreprocessor
 from mmkeras.testing import check_preprocessor
@@ -92,3 +93,44 @@ def test_any_text_becomes_ids_of_the_vocabulary(cells):
     ids = np.array(_ids(text, *cells))
     assert ids.shape == (len(cells), 4)
     assert ids.min() >= 0 and ids.max() < len(VOCABULARY)
+
+
+SCRIPTS = {
+    "Latin": "abcdefghijklmnopqrstuvwxyzABCDEFGÀÉÎÕÜßçñøåæœŁž",
+    "Greek": "αβγδεζηθικλμνξοπρστυφχψωΆΈΉΊΌΎΏ",
+    "Cyrillic": "абвгдежзийклмнопрстуфхцчшщъыьэюяЁЇЙ",
+    "Arabic": "ابتثجحخدذرزسشصضطظعغفقكلمنهويأإآ",
+    "Hebrew": "אבגדהוזחטיכלמנסעפצקרשת",
+    "Devanagari": "अआइईउऊएऐओऔकखगघचछजझटठडढणतथदधनपफबभमयरलवशषसह",
+    "Chinese": "的一是不了人我在有他这中大来上国个到说们为子和你地出道也时年",
+    "Japanese": "あいうえおかきくけこさしすせそアイウエオカキクケコ日本語",
+    "Hangul": "가나다라마바사아자차카타파하",
+    "Thai": "กขคงจฉชซญดตถทธนบปผฝพฟภมยรลวศษสห",
+    "other": "0123456789.,!?-_'\"()[]{}#@%&*+=/\\<>|~^$€£ \t\u00a0😀🎉…—",
+}
+
+
+def test_ids_equal_those_of_hugging_face_in_every_script():
+    random = np.random.default_rng(0)
+    letters = [character for script in SCRIPTS.values() for character in script.lower() if not character.isspace()]
+    known = [letter for letter in dict.fromkeys(letters) if random.random() < 0.9]
+    pairs = [
+        "".join(random.choice(list(script.lower().split()[0]), 2)) for script in SCRIPTS.values() for _ in range(40)
+    ]
+    pieces = [*known, *(f"##{letter}" for letter in known), *pairs, *(f"##{pair}" for pair in pairs)]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(pieces)]
+    lines = []
+    for _ in range(10_000):
+        scripts = random.choice(list(SCRIPTS), random.integers(1, 4))
+        words = ["".join(random.choice(list(SCRIPTS[script]), random.integers(1, 9))) for script in scripts]
+        lines.append((" " if random.random() < 0.7 else "").join(words))
+    reference = BertWordPieceTokenizer({piece: i for i, piece in enumerate(vocabulary)}, lowercase=True)
+    expected = [encoding.ids for encoding in reference.encode_batch(lines, add_special_tokens=False)]
+    text = TextPreprocessor(vocabulary, sequence_length=64)
+    received = text.prepare_batch(tf.constant(lines)).numpy()
+    differing = [
+        (line, ids, row[row > 0].tolist())
+        for line, ids, row in zip(lines, expected, received, strict=True)
+        if ids != row[row > 0].tolist()
+    ]
+    assert not differing[:3]
