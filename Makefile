@@ -3,16 +3,17 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow test-compat lint bench clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo       train, export and prove a model; writes demo/report.html"
-	@echo "make test       run the tests"
-	@echo "make test-slow  run the slow tests"
-	@echo "make lint       check form and style"
-	@echo "make bench      run the benchmarks; BENCH='--quick' for the short form"
-	@echo "make clean      remove .venv and what the targets wrote"
+	@echo "make demo         train, export and prove a model; writes demo/report.html"
+	@echo "make test         run the tests"
+	@echo "make test-slow    run the slow tests"
+	@echo "make test-compat  run the tests marked compat with TensorFlow 2.16, in .venv-compat"
+	@echo "make lint         check form and style"
+	@echo "make bench        run the benchmarks; BENCH='--quick' for the short form"
+	@echo "make clean        remove .venv, .venv-compat and what the targets wrote"
 
 demo: $(VENV)/installed-demo
 	@$(BIN)/mmkeras demo --folder demo
@@ -23,6 +24,9 @@ test: $(VENV)/installed-dev
 test-slow: $(VENV)/installed-dev
 	@$(BIN)/python -m pytest -m slow
 
+test-compat: $(VENV)-compat/installed
+	@$(VENV)-compat/bin/python -m pytest -m compat
+
 lint: $(VENV)/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -31,9 +35,13 @@ bench: $(VENV)/installed-dev
 	@set -e; for script in benchmarks/*.py; do $(BIN)/python $$script $(BENCH); done
 
 clean:
-	rm -rf $(VENV) demo build
+	rm -rf $(VENV) $(VENV)-compat demo build
 
 # The extras of pyproject.toml, one file each that says they are installed.
 $(VENV)/installed-%: pyproject.toml setup.py
 	@PYTHON="$(PYTHON)" ./install.sh "$(VENV)" "$*"
+	@touch $@
+
+$(VENV)-compat/installed: pyproject.toml setup.py
+	@PYTHON="$(PYTHON)" ./install.sh "$(VENV)-compat" dev,compat
 	@touch $@

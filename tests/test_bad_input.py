@@ -10,6 +10,8 @@ import pytest
 
 import mmkeras as mk
 
+pytestmark = pytest.mark.compat
+
 MODALITIES = {"question": mk.Text(), "image": mk.Image(size=32)}
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from mmkeras.cli import main
 
+pytestmark = pytest.mark.compat
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):

@@ -3,6 +3,8 @@ import pytest
 
 from mmkeras.layers import MissingEmbedding, ModalityDropout, PositionEmbedding, ZeroAbsent
 
+pytestmark = pytest.mark.compat
+
 PRESENT = np.array([True, False])
 
 

@@ -10,6 +10,8 @@ import pytest
 
 import mmkeras as mk
 
+pytestmark = pytest.mark.compat
+
 PACKAGE = Path(mk.__file__).parent
 STATIONS = ["data", "preprocessing", "encoders", "modalities", "fusion", "heads", "tasks", "exporting", "demo", "cli"]
 LEAVES = ["_quiet", "features", "layers", "datasets"]

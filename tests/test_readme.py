@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 
 import keras
+import pytest
+
+pytestmark = pytest.mark.compat
 
 README = Path(__file__).parents[1] / "README.md"
 

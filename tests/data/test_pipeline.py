@@ -6,6 +6,8 @@ import mmkeras as mk
 from mmkeras.data import build_dataset
 from mmkeras.preprocessing import ImagePreprocessor, RowPreprocessor, TextPreprocessor
 
+pytestmark = pytest.mark.compat
+
 
 @pytest.fixture(scope="module")
 def columns(test):

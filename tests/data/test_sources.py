@@ -3,6 +3,8 @@ import pytest
 
 import mmkeras as mk
 
+pytestmark = pytest.mark.compat
+
 
 def write(path, text, encoding="utf-8"):
     path.write_bytes(text.encode(encoding))

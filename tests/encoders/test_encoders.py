@@ -4,6 +4,8 @@ import pytest
 import mmkeras as mk
 from mmkeras.testing import check_encoder
 
+pytestmark = pytest.mark.compat
+
 RANDOM = np.random.default_rng(0)
 
 

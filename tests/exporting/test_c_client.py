@@ -14,7 +14,10 @@ import tensorflow as tf
 SOURCE = Path(__file__).parents[2] / "export" / "c"
 TEXT_OPS = Path(importlib.util.find_spec("tensorflow_text").submodule_search_locations[0]) / "python" / "ops"
 
-pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler: gcc is not installed")
+pytestmark = [
+    pytest.mark.compat,
+    pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler: gcc is not installed"),
+]
 
 
 @pytest.fixture(scope="module")

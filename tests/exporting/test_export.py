@@ -10,6 +10,8 @@ import mmkeras as mk
 from mmkeras.exporting import child
 from mmkeras.exporting.parity import Tolerance, compare
 
+pytestmark = pytest.mark.compat
+
 FORMATS = ["saved_model", "tflite", "tflite_dynamic_range", "onnx"]
 
 

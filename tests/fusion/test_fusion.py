@@ -8,6 +8,8 @@ import tensorflow as tf
 import mmkeras as mk
 from mmkeras.testing import check_fusion, make_features
 
+pytestmark = pytest.mark.compat
+
 FUSIONS = {
     "concatenation": lambda **kwargs: mk.fusion.Concatenation(width=16, **kwargs),
     "product": lambda **kwargs: mk.fusion.Product(width=16, **kwargs),

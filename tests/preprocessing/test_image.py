@@ -13,6 +13,8 @@ from mmkeras.preprocessing import ImagePreprocessor, RowPreprocessor
 from mmkeras.preprocessing.image import count_pixels
 from mmkeras.testing import check_preprocessor
 
+pytestmark = pytest.mark.compat
+
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 3), "uint8")
 
 

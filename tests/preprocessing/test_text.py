@@ -8,6 +8,8 @@ from tokenizers import BertWordPieceTokenizer
 from mmkeras.preprocessing import RowPreprocessor, TextPreprocessor
 from mmkeras.testing import check_preprocessor
 
+pytestmark = pytest.mark.compat
+
 VOCABULARY = ["[PAD]", "[UNK]", "red", "blue", "##ish", "?", "é", "色"]
 
 

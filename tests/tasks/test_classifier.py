@@ -7,6 +7,8 @@ import pytest
 import mmkeras as mk
 from mmkeras.testing import check_preprocessor, check_reload
 
+pytestmark = pytest.mark.compat
+
 FUSIONS = {
     "concatenation": mk.fusion.Concatenation(width=16),
     "product": mk.fusion.Product(width=16, modality_dropout=0.2, seed=1),
