@@ -3,8 +3,14 @@ from mmkeras.preprocessing.base import Preprocessor as Preprocessor
 from mmkeras.preprocessing.base import RowPreprocessor as RowPreprocessor
 from mmkeras.preprocessing.history import HistoryPreprocessor as HistoryPreprocessor
 from mmkeras.preprocessing.image import ImagePreprocessor as ImagePreprocessor
+from mmkeras.preprocessing.native_audio import decode_audio_native as decode_audio_native
 from mmkeras.preprocessing.tabular import TabularPreprocessor as TabularPreprocessor
 from mmkeras.preprocessing.targets import encode_labels as encode_labels
 from mmkeras.preprocessing.targets import learn_classes as learn_classes
+from mmkeras.preprocessing.tensorflow_io import SpecAugment as SpecAugment
+from mmkeras.preprocessing.tensorflow_io import can_decode_natively as can_decode_natively
+from mmkeras.preprocessing.tensorflow_io import fade as fade
+from mmkeras.preprocessing.tensorflow_io import freq_mask as freq_mask
+from mmkeras.preprocessing.tensorflow_io import time_mask as time_mask
 from mmkeras.preprocessing.text import TextPreprocessor as TextPreprocessor
 from mmkeras.preprocessing.video import VideoPreprocessor as VideoPreprocessor
