@@ -167,6 +167,7 @@ class Audio(Modality):
     Args:
         seconds: length of what the model hears; longer recordings are cut, see `Source.windows`.
         sample_rate: in hertz.
+        decoder: `"ffmpeg"`, or `"tensorflow-io"`, see `AudioPreprocessor`.
         encoder: `"cnn"`, or an object from `mk.encoders`.
         column: the column to read, where it has another name than the input.
 
@@ -182,10 +183,11 @@ class Audio(Modality):
         self,
         seconds: float = 5.0,
         sample_rate: int = 16000,
+        decoder: str = "ffmpeg",
         encoder: str | Encoder = "cnn",
         column: str | None = None,
     ):
-        super().__init__(AudioPreprocessor(seconds, sample_rate), encoder, column)
+        super().__init__(AudioPreprocessor(seconds, sample_rate, decoder), encoder, column)
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")

@@ -65,7 +65,17 @@ def is_native(cell: str | bytes, medium: str, options: Mapping) -> bool:
             head, size = file.read(_HEAD_BYTES), os.path.getsize(path)
     if medium == "image":
         return head.startswith(_IMAGE_STARTS)
-    return medium == "audio" and _is_plain_wav(head, size, options["sample_rate"])
+    if medium == "audio":
+        by_extra = options["decoder"] == "tensorflow-io" and is_tensorflow_io_sound(head)
+        return by_extra or _is_plain_wav(head, size, options["sample_rate"])
+    return False
+
+
+def is_tensorflow_io_sound(head: bytes) -> bool:
+    """Whether a file that begins so is FLAC, MP3 or Ogg Vorbis, which tensorflow-io decodes."""
+    return head.startswith((b"fLaC", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2")) or (
+        head.startswith(b"OggS") and head[28:35] == b"\x01vorbis"
+    )
 
 
 def _is_plain_wav(head, size, sample_rate):

@@ -2,8 +2,11 @@
 
 import tensorflow as tf
 
+from mmkeras.data import decoders, media
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
+from mmkeras.preprocessing.native_audio import decode_audio_native
+from mmkeras.preprocessing.tensorflow_io import import_native_ops
 
 
 class AudioPreprocessor(Preprocessor):
@@ -15,6 +18,8 @@ class AudioPreprocessor(Preprocessor):
     Args:
         seconds: length of what the model hears.
         sample_rate: in hertz.
+        decoder: `"ffmpeg"`, or `"tensorflow-io"`, which reads FLAC, MP3 and Ogg Vorbis in the graph too, so that an
+            exported model takes them, but loads with TensorFlow 2.16 only.
 
     Example:
 
@@ -27,19 +32,24 @@ class AudioPreprocessor(Preprocessor):
     medium = "audio"
     dtype = "float32"
 
-    def __init__(self, seconds: float = 5.0, sample_rate: int = 16000):
+    def __init__(self, seconds: float = 5.0, sample_rate: int = 16000, decoder: str = "ffmpeg"):
         if not seconds > 0 or not sample_rate > 0:
             raise ValueError(
                 "`seconds` and `sample_rate` of Audio are greater than 0. "
                 f"Received: seconds={seconds}, sample_rate={sample_rate}"
             )
+        if decoder not in ("ffmpeg", "tensorflow-io"):
+            raise ValueError(f"`decoder` of Audio is 'ffmpeg' or 'tensorflow-io'. Received: decoder={decoder!r}")
+        if decoder == "tensorflow-io":
+            import_native_ops()
+        self.decoder = decoder
         self.seconds = seconds
         self.sample_rate = sample_rate
 
     @property
     def media_options(self):
         # A little more than is used, so that a check can tell that there is more.
-        return {"sample_rate": self.sample_rate, "max_seconds": self.seconds + 0.1}
+        return {"sample_rate": self.sample_rate, "max_seconds": self.seconds + 0.1, "decoder": self.decoder}
 
     @property
     def shape(self):
@@ -54,6 +64,16 @@ class AudioPreprocessor(Preprocessor):
         return tf.ensure_shape(samples, self.shape)
 
     def _decode(self, data):
+        if self.decoder == "ffmpeg":
+            return self._decode_wav(data)
+        is_wav = tf.strings.substr(data, 0, 4) == b"RIFF"
+        return tf.cond(is_wav, lambda: self._decode_wav(data), lambda: self._decode_native(data))
+
+    def _decode_native(self, data):
+        samples = decode_audio_native(data, self.sample_rate)[: self.shape[0]]
+        return tf.pad(samples, [[0, self.shape[0] - tf.size(samples)]])
+
+    def _decode_wav(self, data):
         samples, rate = tf.audio.decode_wav(data, desired_samples=self.shape[0])
         check = tf.debugging.assert_equal(rate, self.sample_rate, f"The WAV file has not {self.sample_rate} Hz.")
         with tf.control_dependencies([check] if check is not None else []):  # None when run eagerly
@@ -63,6 +83,12 @@ class AudioPreprocessor(Preprocessor):
         return [[finding] if (finding := self._find_problem(cell)) else [] for cell in cells]
 
     def _find_problem(self, data):
+        if media.is_tensorflow_io_sound(data):
+            # tensorflow-io waits for ever for what a damaged file lacks, so FFmpeg sees it first.
+            try:
+                data = decoders.convert("audio", data, None, self.media_options)
+            except decoders.MediaError as error:
+                return error.finding
         try:
             samples, rate = tf.audio.decode_wav(data)
         except tf.errors.InvalidArgumentError as error:
@@ -79,4 +105,4 @@ class AudioPreprocessor(Preprocessor):
         return None
 
     def get_config(self) -> dict:
-        return {"seconds": self.seconds, "sample_rate": self.sample_rate}
+        return {"seconds": self.seconds, "sample_rate": self.sample_rate, "decoder": self.decoder}

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
+import mmkeras as mk
 from mmkeras.preprocessing import can_decode_natively, decode_audio_native
 from mmkeras.preprocessing.native_audio import _find_mp3_rate, _read_flac_header, _read_vorbis_header
 from mmkeras.preprocessing.tensorflow_io import import_native_ops
@@ -161,3 +162,19 @@ def test_where_native_ops_do_not_load_the_cure_is_named():
 @native
 def test_native_ops_are_loaded_once():
     assert import_native_ops() is import_native_ops()
+
+
+@native
+@pytest.mark.parametrize("format, subtype", FORMATS)
+def test_audio_reads_files_in_the_graph(tmp_path, format, subtype):
+    (tmp_path / "sine").write_bytes(encode(make_sine(44_100), 44_100, format, subtype))
+    model = mk.Classifier({"sound": mk.Audio(seconds=1.0, decoder="tensorflow-io")}, ["no", "yes"])
+    (tensors,) = model.dataset(mk.read([{"sound": "sine"}], folder=tmp_path))
+    spectrum = np.abs(np.fft.rfft(tensors["sound"][0] * np.hanning(16_000)))
+    assert spectrum.argmax() == 440
+
+
+@pytest.mark.skipif(can_decode_natively(), reason="tensorflow-io's native ops load here")
+def test_audio_refuses_a_decoder_that_does_not_load():
+    with pytest.raises(ImportError, match="tensorflow-io's native decoders need TensorFlow 2.16. Received: tensorflow"):
+        mk.Audio(decoder="tensorflow-io")
