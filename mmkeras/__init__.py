@@ -10,6 +10,7 @@ from mmkeras import testing as testing
 from mmkeras.data import Records as Records
 from mmkeras.data import Source as Source
 from mmkeras.data import prepare as prepare
+from mmkeras.data import propose as propose
 from mmkeras.data import read as read
 from mmkeras.data import windows as windows
 from mmkeras.exporting import ExportError as ExportError

@@ -28,6 +28,11 @@ def _build_parser():
     demo.add_argument("--rows", type=int, help="use only so many training and test rows")
     demo.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     demo.set_defaults(run=_run_demo)
+    check = commands.add_parser("check", help="what the columns of a table seem to hold, and which cells are bad")
+    check.add_argument("table", help="a .csv, .tsv, .jsonl or .parquet file, or a folder with one folder a class")
+    check.add_argument("--target", help="the column with the labels")
+    check.add_argument("--allow-outside", action="store_true", help="the table may name files outside of its folder")
+    check.set_defaults(run=_run_check)
     return parser
 
 
@@ -42,3 +47,18 @@ def _run_demo(options):
         raise ImportError(f"{error}. The demo needs: pip install 'mmkeras[demo]'") from None
     tf.get_logger().setLevel("ERROR")  # says that three models trace more functions than one
     demo.run(options.folder, options.epochs, options.rows, options.seed)
+
+
+def _run_check(options):
+    warnings.formatwarning = lambda message, *_: f"{message}\n"
+    from mmkeras import data, modalities
+
+    source = data.read(options.table, target=options.target, allow_outside=options.allow_outside)
+    proposals = data.propose(source)
+    print(f"{source.name}: {len(source):,} rows, {len(source.table.columns)} columns\n")
+    print(data.format_proposals(proposals))
+    guessed = {
+        name: getattr(modalities, kind)(**arguments)
+        for name, (kind, arguments) in data.plan_modalities(proposals).items()
+    }
+    print(f"\nIf they are, this is what is wrong with the cells:\n{source.check(guessed)}")

@@ -1,3 +1,7 @@
+from mmkeras.data.columns import Proposal as Proposal
+from mmkeras.data.columns import format_proposals as format_proposals
+from mmkeras.data.columns import plan_modalities as plan_modalities
+from mmkeras.data.columns import propose as propose
 from mmkeras.data.decoders import MediaError as MediaError
 from mmkeras.data.pipeline import build_dataset as build_dataset
 from mmkeras.data.records import Records as Records

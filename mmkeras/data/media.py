@@ -78,6 +78,30 @@ def is_tensorflow_io_sound(head: bytes) -> bool:
     )
 
 
+def guess_medium(head: bytes) -> str | None:
+    """`"image"`, `"audio"` or `"video"` by how a file begins; None where that does not tell.
+
+    Example:
+
+    >>> guess_medium(b"fLaC"), guess_medium(b"hello")
+    ('audio', None)
+    """
+    form = head[8:12]
+    if head.startswith((*_IMAGE_STARTS, b"II*\0", b"MM\0*")) or (head[:4] == b"RIFF" and form == b"WEBP"):
+        return "image"
+    if head[4:8] == b"ftyp":
+        return "image" if form in (b"heic", b"heix", b"mif1", b"avif") else "audio" if form == b"M4A " else "video"
+    if head.startswith((b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3")) or (head[:4] == b"RIFF" and form == b"AVI "):
+        return "video"
+    if (
+        is_tensorflow_io_sound(head)
+        or head.startswith((b"OggS", b"#!AMR"))
+        or (head[:4] == b"RIFF" and form == b"WAVE")
+    ):
+        return "audio"
+    return None
+
+
 def _is_plain_wav(head, size, sample_rate):
     """PCM of 16 bits at this rate, its parts in the usual order and as long as they say."""
     number = lambda start, count: int.from_bytes(head[start : start + count], "little")  # noqa: E731
