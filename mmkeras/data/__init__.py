@@ -1,3 +1,4 @@
+from mmkeras.data.cleaning import clean as clean
 from mmkeras.data.columns import Proposal as Proposal
 from mmkeras.data.columns import format_proposals as format_proposals
 from mmkeras.data.columns import plan_modalities as plan_modalities

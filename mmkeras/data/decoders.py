@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -104,7 +105,7 @@ class _Pool:
     def __init__(self):
         self._idle = []  # append and pop are atomic
         self._all = set()
-        self._slots = threading.Semaphore(os.cpu_count() or 1)
+        self._slots = _Slots(os.cpu_count() or 1)
 
     def ask(self, request, payload, time_limit):
         with self._slots:
@@ -160,6 +161,39 @@ class _Pool:
         for worker in self._all:
             worker.forget()
         self.__init__()
+
+
+class _Slots:
+    """A semaphore that serves in the order of arrival: that of `threading` lets a waiting thread starve."""
+
+    def __init__(self, count):
+        self._lock, self._free, self._waiting = threading.Lock(), count, deque()
+
+    def __enter__(self):
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return
+            turn = threading.Lock()
+            turn.acquire()
+            self._waiting.append(turn)
+        try:
+            turn.acquire()
+        except BaseException:  # an interrupt
+            with self._lock:
+                is_waiting = turn in self._waiting
+                if is_waiting:
+                    self._waiting.remove(turn)
+            if not is_waiting:
+                self.__exit__()
+            raise
+
+    def __exit__(self, *_):
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._free += 1
 
 
 class _Worker:

@@ -19,6 +19,12 @@ def _integer(header, start: int, count: int, little_endian: bool = False):
     return tf.reduce_sum(header[start : start + count] * weights)
 
 
+def _take_head(data, count):
+    """The first bytes of a file, zeros after its end."""
+    head = tf.strings.substr(data, 0, count)  # first, so that no whole file is copied
+    return tf.strings.substr(tf.strings.join([head, b"\0" * count]), 0, count)
+
+
 def _count_jpeg_pixels(data):
     height_width_channels = tf.io.extract_jpeg_shape(data, output_type=tf.int32)
     return tf.reduce_prod(tf.cast(height_width_channels[:2], tf.int64))
@@ -32,7 +38,7 @@ def count_pixels(data):
 
     Returns: scalar int64 tensor.
     """
-    padded = tf.strings.substr(tf.strings.join([data, b"\0" * _HEADER_BYTES]), 0, _HEADER_BYTES)
+    padded = _take_head(data, _HEADER_BYTES)
     header = tf.cast(tf.io.decode_raw(padded, tf.uint8), tf.int64)
     starts_with = lambda magic: tf.strings.substr(padded, 0, len(magic)) == magic  # noqa: E731
     return tf.case(
@@ -75,8 +81,7 @@ def read_orientation(data):
 
     Returns: scalar int32 tensor.
     """
-    padded = tf.strings.substr(tf.strings.join([data, b"\0" * _EXIF_BYTES]), 0, _EXIF_BYTES)
-    head = tf.cast(tf.io.decode_raw(padded, tf.uint8), tf.int32)
+    head = tf.cast(tf.io.decode_raw(_take_head(data, _EXIF_BYTES), tf.uint8), tf.int32)
     at = lambda places: tf.gather(head, tf.clip_by_value(places, 0, _EXIF_BYTES - 1))  # noqa: E731
     starts = tf.range(2, 512)
     is_start = tf.ones_like(starts, tf.bool)
@@ -196,7 +201,7 @@ class ImagePreprocessor(Preprocessor):
             if self.fit == "crop":
                 pixels = _crop(pixels, self.size)
             pixels = tf.image.resize(pixels, self.size, antialias=self.antialias)
-        return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
+        return tf.cast(pixels + 0.5, tf.uint8)  # rounded; both kinds of averages stay within [0, 255]
 
     def find_problems(self, cells):
         return [[finding] if (finding := self._find_problem(cell)) else [] for cell in cells]
