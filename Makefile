@@ -31,7 +31,7 @@ lint: $(VENV)/installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-bench: $(VENV)/installed-dev
+bench: $(VENV)/installed-bench
 	@set -e; for script in benchmarks/*.py; do $(BIN)/python $$script $(BENCH); done
 
 clean:

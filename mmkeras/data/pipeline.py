@@ -90,7 +90,7 @@ def _without_cache(columns, row_preprocessor, distribute):
         content |= {name: read(row[name], row[f"{name}_source"]) for name, read in readers.items()}
         return row_preprocessor.prepare_cells(content)
 
-    return rows, prepare_row, row_preprocessor.prepare_batch
+    return rows, prepare_row if readers else None, row_preprocessor.prepare_batch
 
 
 # Where the content of a cell comes from: it is the content, or a file, which the graph reads; or either of them in a

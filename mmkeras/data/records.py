@@ -125,11 +125,10 @@ def read_records(
         parsed = tf.io.parse_example(serialized, features)
         place = find_place(parsed[_POSITION])
         batch = {name: tf.gather(cells, place) for name, cells in packed.items()}
-        present = {f"{name}_present": preprocessors[name].is_present(cells) for name, cells in batch.items()}
         for name in preprocessors.keys() - packed.keys():
-            present[f"{name}_present"] = tf.strings.length(parsed[name]) > 0
+            batch[f"{name}_present"] = tf.strings.length(parsed[name]) > 0
             batch[name] = _decode_tensors(parsed[name], preprocessors[name].cell_spec)
-        tensors = row_preprocessor.prepare_batch(batch | present)
+        tensors = row_preprocessor.prepare_batch(batch)
         return tensors if targets is None else (tensors, tf.gather(targets, place))
 
     shards = tf.data.Dataset.from_tensor_slices([str(path) for path in records.shards])

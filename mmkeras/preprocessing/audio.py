@@ -77,7 +77,9 @@ class AudioPreprocessor(Preprocessor):
         samples, rate = tf.audio.decode_wav(data, desired_samples=self.shape[0])
         check = tf.debugging.assert_equal(rate, self.sample_rate, f"The WAV file has not {self.sample_rate} Hz.")
         with tf.control_dependencies([check] if check is not None else []):  # None when run eagerly
-            return tf.reduce_mean(samples, axis=1)
+            channels = tf.shape(samples)[1]
+            weights = tf.fill((channels,), 1 / tf.cast(channels, tf.float32))
+            return tf.linalg.matvec(samples, weights)  # their mean, much faster than by `reduce_mean`
 
     def find_problems(self, cells):
         return [[finding] if (finding := self._find_problem(cell)) else [] for cell in cells]

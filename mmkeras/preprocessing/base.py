@@ -13,16 +13,15 @@ class Preprocessor:
     """Takes the raw cells of one modality to one numeric tensor, with TensorFlow ops only.
 
     The same ops run in `tf.data` and inside the exported SavedModel, in two steps: `prepare_cell` for what is
-    done to one cell (decoding), `prepare_batch` for what is faster in a batch (tokenising). A raw cell is a string,
+    done to one file (decoding), `prepare_batch` for what is faster in a batch (tokenising). A raw cell is a string,
     or a tensor of strings; an empty one is an absent one.
 
     Subclasses set:
 
     - `shape` (of one row, static) and `dtype`: what the model is fed.
     - `raw_shape`: of one raw cell; `()` for one string, `(None,)` for any number of them.
-    - `cell_spec`: what `prepare_cell` returns.
     - `medium`: `"image"`, `"audio"` or `"video"` where a cell is a file; `media_options`: how such a file is converted
-      when it is in a format that TensorFlow does not read.
+      when it is in a format that TensorFlow does not read; `cell_spec`: what `prepare_cell` makes of it.
     - `tables`: the lookup tables that its graph uses, which a SavedModel must know of.
     - `parts`: names for the columns, where it reads several; the strings of a raw cell are then in this order, along
       the last axis.
@@ -35,10 +34,7 @@ class Preprocessor:
     raw_shape: tuple[int | None, ...] = ()
     shape: tuple[int, ...]
     dtype: str
-
-    @property
-    def cell_spec(self) -> tf.TensorSpec:
-        return tf.TensorSpec(self.raw_shape, tf.string)
+    cell_spec: tf.TensorSpec
 
     @property
     def is_adapted(self) -> bool:
@@ -64,11 +60,11 @@ class Preprocessor:
         return tf.reduce_any(filled, axis=list(range(-len(self.raw_shape), 0)))
 
     def prepare_cell(self, cell):
-        """One raw cell to a tensor of `cell_spec`."""
-        return cell
+        """One raw cell of a medium to a tensor of `cell_spec`."""
+        raise NotImplementedError
 
     def prepare_batch(self, batch):
-        """A batch of what `prepare_cell` returned, to the tensor `(batch, *shape)` that the model is fed."""
+        """A batch of raw cells, or of what `prepare_cell` returned, to what the model is fed: `(batch, *shape)`."""
         return batch
 
     def find_problems(self, cells: Sequence) -> list[list[Finding]]:
@@ -107,20 +103,32 @@ class RowPreprocessor:
         return RowPreprocessor({name: self.preprocessors[name] for name in names})
 
     def prepare_cells(self, row: dict) -> dict:
-        """The first step, for one row of raw cells."""
-        prepared = {}
+        """The first step, for one row of raw cells: decodes its media, and leaves other cells as they are."""
+        prepared = dict(row)
         for name, preprocessor in self.preprocessors.items():
-            prepared[name] = preprocessor.prepare_cell(row[name])
-            prepared[f"{name}_present"] = preprocessor.is_present(row[name])
+            if preprocessor.medium:
+                prepared[name] = preprocessor.prepare_cell(row[name])
+                prepared[f"{name}_present"] = preprocessor.is_present(row[name])
         return prepared
 
     def prepare_batch(self, batch: dict) -> dict:
         """The second step, for a batch of what the first returned."""
-        return batch | {name: p.prepare_batch(batch[name]) for name, p in self.preprocessors.items()}
+        prepared = dict(batch)
+        for name, preprocessor in self.preprocessors.items():
+            if not preprocessor.medium:
+                prepared[f"{name}_present"] = preprocessor.is_present(batch[name])
+            prepared[name] = preprocessor.prepare_batch(batch[name])
+        return prepared
 
     def __call__(self, rows: dict) -> dict:
         rows = {name: tf.convert_to_tensor(rows[name]) for name in self.preprocessors}
-        return self.prepare_batch(tf.map_fn(self.prepare_cells, rows, fn_output_signature=self.cell_specs()))
+        media = self.select(name for name, preprocessor in self.preprocessors.items() if preprocessor.medium)
+        if media.preprocessors:
+            specs = {name: p.cell_spec for name, p in media.preprocessors.items()}
+            specs |= {f"{name}_present": tf.TensorSpec((), tf.bool) for name in media.preprocessors}
+            files = {name: rows[name] for name in media.preprocessors}
+            rows |= tf.map_fn(media.prepare_cells, files, fn_output_signature=specs)
+        return self.prepare_batch(rows)
 
     def raw_specs(self) -> dict[str, tf.TensorSpec]:
         """The strings that are given for a batch of rows when columns are apart: one input a column.
@@ -149,11 +157,6 @@ class RowPreprocessor:
             for part, column in enumerate(_name_columns(name, preprocessor)):
                 inputs[column] = rows[name][..., part] if preprocessor.parts else rows[name]
         return inputs
-
-    def cell_specs(self) -> dict[str, tf.TensorSpec]:
-        """Shape and dtype of what `prepare_cells` returns."""
-        specs = {name: p.cell_spec for name, p in self.preprocessors.items()}
-        return specs | {f"{name}_present": tf.TensorSpec((), tf.bool) for name in self.preprocessors}
 
     def tensor_specs(self, batch_size: int | None = None) -> dict[str, tf.TensorSpec]:
         """Shape and dtype of every tensor that `__call__` returns."""

@@ -1,6 +1,7 @@
 """Encoded images to pixels."""
 
 import functools
+import math
 
 import tensorflow as tf
 
@@ -20,9 +21,8 @@ def _integer(header, start: int, count: int, little_endian: bool = False):
 
 
 def _take_head(data, count):
-    """The first bytes of a file, zeros after its end."""
-    head = tf.strings.substr(data, 0, count)  # first, so that no whole file is copied
-    return tf.strings.substr(tf.strings.join([head, b"\0" * count]), 0, count)
+    """The first bytes of a file, uint8 `(count,)`, zeros after its end."""
+    return tf.io.decode_raw(tf.strings.substr(data, 0, count), tf.uint8, fixed_length=count)
 
 
 def _count_jpeg_pixels(data):
@@ -38,9 +38,8 @@ def count_pixels(data):
 
     Returns: scalar int64 tensor.
     """
-    padded = _take_head(data, _HEADER_BYTES)
-    header = tf.cast(tf.io.decode_raw(padded, tf.uint8), tf.int64)
-    starts_with = lambda magic: tf.strings.substr(padded, 0, len(magic)) == magic  # noqa: E731
+    header = tf.cast(_take_head(data, _HEADER_BYTES), tf.int64)
+    starts_with = lambda magic: tf.strings.substr(data, 0, len(magic)) == magic  # noqa: E731
     return tf.case(
         [
             (starts_with(b"\x89PNG\r\n\x1a\n"), lambda: _integer(header, 16, 4) * _integer(header, 20, 4)),
@@ -68,6 +67,7 @@ def _signed(unsigned):
 
 
 _EXIF_BYTES = 2048  # from the beginning of a file; the orientation is among the first entries
+_EXIF_START = 512  # before which it begins
 _EXIF_ENTRIES = 64
 _ORIENTATION = 0x0112
 _RATIOS = (1, 2, 4, 8)
@@ -81,9 +81,9 @@ def read_orientation(data):
 
     Returns: scalar int32 tensor.
     """
-    head = tf.cast(tf.io.decode_raw(_take_head(data, _EXIF_BYTES), tf.uint8), tf.int32)
+    head = tf.cast(_take_head(data, _EXIF_BYTES), tf.int32)
     at = lambda places: tf.gather(head, tf.clip_by_value(places, 0, _EXIF_BYTES - 1))  # noqa: E731
-    starts = tf.range(2, 512)
+    starts = tf.range(2, _EXIF_START)
     is_start = tf.ones_like(starts, tf.bool)
     for offset, byte in enumerate(b"\xff\xe1??Exif\0\0"):
         if byte != ord("?"):  # the length of the segment
@@ -97,6 +97,11 @@ def read_orientation(data):
     value = two(entries[tf.argmax(is_orientation)] + 8)
     is_said = tf.reduce_any(is_start) & tf.reduce_any(is_orientation) & (value >= 1) & (value <= 8)
     return tf.where(is_said, value, 1)
+
+
+def _may_have_exif(data):
+    head = _take_head(data, _EXIF_START + 1)
+    return tf.reduce_any((head[:-1] == ord("E")) & (head[1:] == ord("x")))
 
 
 def _turn(pixels, orientation):
@@ -113,6 +118,11 @@ def _turn(pixels, orientation):
         lambda: transpose(pixels[:, ::-1]),
     ]
     return tf.switch_case(orientation - 1, ways)
+
+
+def _require(condition, message):
+    """As `tf.debugging.Assert`, without a branch around it."""
+    return tf.raw_ops.Assert(condition=condition, data=[message])
 
 
 class ImagePreprocessor(Preprocessor):
@@ -162,37 +172,45 @@ class ImagePreprocessor(Preprocessor):
         return tf.TensorSpec(self.shape, tf.uint8)
 
     def prepare_cell(self, cell):
-        pixels = tf.cond(self.is_present(cell), lambda: self._decode(cell), lambda: tf.zeros(self.shape, tf.uint8))
-        return tf.ensure_shape(pixels, self.shape)
+        # Branches cost more than what most of them do: the usual JPEG passes two.
+        is_jpeg = tf.strings.substr(cell, 0, len(_JPEG)) == _JPEG
+        kind = tf.where(is_jpeg, 2, tf.cast(self.is_present(cell), tf.int32))
+        ways = [
+            lambda: tf.zeros((1, 1, 3), tf.uint8),
+            lambda: self._decode_other(cell),
+            lambda: self._decode_jpeg(cell),
+        ]
+        return tf.ensure_shape(self._resize(tf.switch_case(kind, ways)), self.shape)
 
-    def _decode(self, data):
+    def _decode_other(self, data):
         pixel_count = count_pixels(data)
         checks = [
-            tf.debugging.assert_greater(
-                pixel_count, tf.constant(0, tf.int64), "The cell is not a PNG, JPEG, GIF or BMP image."
-            ),
-            tf.debugging.assert_less_equal(
-                pixel_count,
-                tf.constant(self.max_pixels, tf.int64),
-                f"The image has more than max_pixels={self.max_pixels} pixels.",
-            ),
+            _require(pixel_count > 0, "The cell is not a PNG, JPEG, GIF or BMP image."),
+            self._require_size(pixel_count),
         ]
-        with tf.control_dependencies([check for check in checks if check is not None]):  # None when run eagerly
-            pixels = tf.cond(
-                tf.strings.substr(data, 0, len(_JPEG)) == _JPEG,
-                lambda: self._decode_jpeg(data),
-                lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
-            )
-        return self._resize(pixels)
+        with tf.control_dependencies(checks):
+            return tf.io.decode_image(data, channels=3, expand_animations=False)
 
     def _decode_jpeg(self, data):
-        orientation = read_orientation(data)
         height_width = tf.io.extract_jpeg_shape(data)[:2]
+        with tf.control_dependencies([self._require_size(tf.reduce_prod(tf.cast(height_width, tf.int64)))]):
+            shrinks = tf.reduce_all(height_width >= 2 * min(self.size))
+        return tf.cond(
+            shrinks | _may_have_exif(data),
+            lambda: self._decode_turned_at_ratio(data, height_width),
+            lambda: tf.io.decode_jpeg(data, channels=3),
+        )
+
+    def _decode_turned_at_ratio(self, data, height_width):
+        orientation = read_orientation(data)
         height_width = tf.where(orientation > 4, height_width[::-1], height_width)
-        shrinks = [tf.reduce_all(height_width // ratio >= tf.constant(self.size)) for ratio in _RATIOS[1:]]
-        choice = tf.reduce_sum(tf.cast(shrinks, tf.int32))
+        halvings = tf.math.log(tf.reduce_min(height_width / tf.constant(self.size))) / math.log(2) + 1e-6
+        choice = tf.clip_by_value(tf.cast(tf.floor(halvings), tf.int32), 0, len(_RATIOS) - 1)
         decoders = [functools.partial(tf.io.decode_jpeg, data, channels=3, ratio=ratio) for ratio in _RATIOS]
         return _turn(tf.switch_case(choice, decoders), orientation)
+
+    def _require_size(self, pixel_count):
+        return _require(pixel_count <= self.max_pixels, f"The image has more than max_pixels={self.max_pixels} pixels.")
 
     def _resize(self, pixels):
         if self.fit == "pad":
