@@ -11,7 +11,7 @@ from mmkeras.preprocessing.tensorflow_io import import_native_ops
 _LOWEST_RATE, _HIGHEST_RATE = 1_000, 655_350  # hertz; the highest that FLAC can say
 _ANY_SHAPE = np.array([-1, -1])  # any number of samples and of channels
 _FILTER_SAMPLES = 64  # of tensorflow-io's resampler
-_MP3_SEARCHED_BYTES, _MP3_LONGEST_FRAME = 8192, 1500
+_MP3_SEARCHED_BYTES, _MP3_LONGEST_FRAME, _MP3_TAG_REACH = 8192, 1500, 64
 # By the two bits of the version: MPEG 2.5, reserved, MPEG 2, MPEG 1.
 _MP3_RATES = np.outer([1, 0, 2, 4], [11_025, 12_000, 8_000, 0])
 _MP3_KILOBITS = np.array(
@@ -25,6 +25,9 @@ def decode_audio_native(contents, sample_rate: int = 16000, max_seconds: float =
     """Bytes of a FLAC, MP3 or Ogg Vorbis file to mono samples, with TensorFlow ops: in `tf.data` and in a SavedModel.
 
     Channels are averaged. A SavedModel with it is loaded after `import_native_ops()`, and not by TF Serving.
+
+    Only for files that were checked before: tensorflow-io never comes back from a FLAC file that lacks some of the
+    samples that its header claims.
 
     Args:
         contents: scalar string tensor; the format is found in it.
@@ -42,7 +45,7 @@ def decode_audio_native(contents, sample_rate: int = 16000, max_seconds: float =
     is_vorbis = tf.logical_and(_holds(contents, 0, b"OggS"), _holds(contents, 28, b"\x01vorbis"))
     rate, claimed = tf.case(
         [(is_flac, lambda: _read_flac_header(contents)), (is_vorbis, lambda: _read_vorbis_header(contents))],
-        default=lambda: (_find_mp3_rate(contents), tf.constant(0, tf.int64)),
+        default=lambda: _read_mp3_header(contents),
         exclusive=True,
     )
     checks = [
@@ -97,6 +100,12 @@ def _join(parts, base=256):
     return tf.reduce_sum(parts * tf.constant([base**i for i in reversed(range(parts.shape[0]))], tf.int64))
 
 
+def _find(data, magic: bytes):
+    """Where the magic stands in `data`."""
+    count = data.shape[0] - len(magic) + 1
+    return tf.where(tf.reduce_all([data[i : i + count] == byte for i, byte in enumerate(magic)], axis=0))[:, 0]
+
+
 def _read_flac_header(contents):
     """Sample rate and number of samples, in the block STREAMINFO, which is always the first."""
     head = _read(contents, 0, 26)
@@ -126,13 +135,15 @@ def _read_vorbis_header(contents):
     rate = _join(_read(contents, 40, 4)[::-1])
     longest_page = 65_307
     tail = _read(contents, tf.maximum(tf.strings.length(contents) - longest_page, 0), longest_page)
-    is_page = tf.reduce_all([tail[i : longest_page - 14 + i] == byte for i, byte in enumerate(b"OggS")], axis=0)
-    last = tf.reduce_max(tf.where(is_page))
+    last = tf.reduce_max(_find(tail[:-10], b"OggS"))
     return rate, _join(tf.slice(tail, [last + 6], [8])[::-1])
 
 
-def _find_mp3_rate(contents):
-    """Sample rate of the first frame of MPEG layer III that another one follows, or the end; -1 when there is none."""
+def _read_mp3_header(contents):
+    """Sample rate, in the first frame of MPEG layer III that another one follows, or the end; -1 when there is none.
+
+    And the number of samples in its tag, 0 when it has no tag.
+    """
     tag = _read(contents, 0, 10)
     tag_bytes = tf.where(_holds(contents, 0, b"ID3"), 10 + _join(tag[6:10], base=128), 0)
     start = tf.cast(tag_bytes, tf.int32)
@@ -147,7 +158,16 @@ def _find_mp3_rate(contents):
     follows = (tf.gather(data, end) == 255) & (tf.gather(data, end + 1) // 2 == second // 2)
     is_last = end >= tf.cast(tf.strings.length(contents) - start, tf.int64)
     found = tf.where(is_header & (follows | is_last))[:, 0]
-    return tf.cond(tf.size(found) > 0, lambda: rate[found[0]], lambda: tf.constant(-1, tf.int64))
+
+    def read_frame():
+        frame = tf.slice(data, found[:1], [_MP3_TAG_REACH])
+        tags = tf.concat([_find(frame[:-8], b"Xing"), _find(frame[:-8], b"Info"), [0]], axis=0)
+        flags, frames = (_join(tf.slice(frame, [tags[0] + offset], [4])) for offset in (4, 8))
+        has_count = (tf.size(tags) > 1) & (flags % 2 == 1)
+        frames = tf.where(has_count, tf.maximum(frames - 3, 0), 0)  # up to three are padding
+        return rate[found[0]], frames * tf.gather(_MP3_SAMPLES, version)[found[0]]
+
+    return tf.cond(tf.size(found) > 0, read_frame, lambda: (tf.constant(-1, tf.int64), tf.constant(0, tf.int64)))
 
 
 def _resample(ops, mono, rate, sample_rate):
