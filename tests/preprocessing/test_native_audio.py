@@ -171,7 +171,7 @@ def test_native_ops_are_loaded_once():
 @native
 @pytest.mark.parametrize("format, subtype", FORMATS)
 def test_audio_reads_files_in_the_graph(tmp_path, format, subtype):
-    (tmp_path / "sine").write_bytes(encode(make_sine(44_100), 44_100, format, subtype))
+    (tmp_path / "sine").write_bytes(encode(make_sine(44_100, seconds=1.0), 44_100, format, subtype))
     model = mk.Classifier({"sound": mk.Audio(seconds=1.0, decoder="tensorflow-io")}, ["no", "yes"])
     (tensors,) = model.dataset(mk.read([{"sound": "sine"}], folder=tmp_path))
     spectrum = np.abs(np.fft.rfft(tensors["sound"][0] * np.hanning(16_000)))
