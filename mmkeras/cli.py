@@ -10,7 +10,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _build_parser().parse_args(arguments)
     try:
         options.run(options)
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         print(f"mmkeras {options.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -33,7 +33,55 @@ def _build_parser():
     check.add_argument("--target", help="the column with the labels")
     check.add_argument("--allow-outside", action="store_true", help="the table may name files outside of its folder")
     check.set_defaults(run=_run_check)
+    _add_label(commands)
     return parser
+
+
+def _add_label(commands):
+    label = commands.add_parser(
+        "label",
+        help="give rows of a table their labels, on a page of this computer",
+        description="Shows rows of a table one by one on a page at 127.0.0.1, and writes each label into the table "
+        "at once. Nothing leaves this computer. Needs: pip install 'mmkeras[label]'",
+        epilog="CSV and TSV files get the labels themselves; beside other tables <table>.labels.csv is written.",
+    )
+    label.add_argument("table", help="a .csv, .tsv, .jsonl or .parquet file; paths in it start from its folder")
+    label.add_argument("--target", required=True, metavar="COLUMN", help="column of the labels; added where missing")
+    label.add_argument("--classes", default="", metavar="A,B,C", help="labels to offer besides those in the table")
+    label.add_argument(
+        "--model", metavar="FILE", help="a saved .keras classifier: shows what it is least sure of first"
+    )
+    which = label.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="show rows that have a label too")
+    which.add_argument(
+        "--contradictions", action="store_true", help="show rows whose label the model contradicts with confidence"
+    )
+    label.add_argument("--encoding", help="of a table of text (default: UTF-8, or UTF-16 where it is marked)")
+    label.add_argument("--allow-outside", action="store_true", help="show files outside of the table's folder")
+    label.add_argument("--port", type=int, default=7860, help="0 for any free one (default: %(default)s)")
+    label.add_argument("--no-browser", action="store_true", help="only print the address of the page")
+    label.set_defaults(run=_run_label)
+
+
+def _run_label(options):
+    if options.contradictions and not options.model:
+        raise ValueError("--contradictions needs a model that contradicts: --model FILE")
+    warnings.formatwarning = lambda message, *_: f"{message}\n"
+    from mmkeras import labelling
+
+    table = labelling.LabelledTable(options.table, options.target, options.encoding, options.allow_outside)
+    rows = labelling.choose_rows(table.labels, options.all, options.contradictions)
+    predictions = None
+    if options.model:
+        print(f"Asking the model about {len(rows):,} rows ...", flush=True)
+        predictions = labelling.predict(options.model, table.source, rows)
+        if options.contradictions:
+            rows = labelling.find_contradictions(rows, table.labels, predictions)
+        else:
+            rows = labelling.order_rows(rows, predictions)
+    classes = [name.strip() for name in options.classes.split(",") if name.strip()]
+    queue = labelling.LabellingQueue(table, rows, classes, predictions)
+    labelling.serve(queue, options.port, browser=not options.no_browser)
 
 
 def _run_demo(options):

@@ -13,7 +13,8 @@ import mmkeras as mk
 pytestmark = pytest.mark.compat
 
 PACKAGE = Path(mk.__file__).parent
-STATIONS = ["data", "preprocessing", "encoders", "modalities", "fusion", "heads", "tasks", "exporting", "demo", "cli"]
+STATIONS = ["data", "preprocessing", "encoders", "modalities", "fusion", "heads", "tasks", "exporting", "labelling"]
+STATIONS += ["demo", "cli"]
 LEAVES = ["_quiet", "features", "layers", "datasets"]
 ALL_SEEING = ["__init__", "__main__", "testing"]
 
