@@ -69,6 +69,7 @@ def _run_label(options):
     warnings.formatwarning = lambda message, *_: f"{message}\n"
     from mmkeras import labelling
 
+    labelling.import_gradio()  # what is missing is told before any work is done
     table = labelling.LabelledTable(options.table, options.target, options.encoding, options.allow_outside)
     rows = labelling.choose_rows(table.labels, options.all, options.contradictions)
     predictions = None

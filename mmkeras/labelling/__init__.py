@@ -1,3 +1,4 @@
+from mmkeras.labelling.page import import_gradio as import_gradio
 from mmkeras.labelling.page import serve as serve
 from mmkeras.labelling.queue import LabellingQueue as LabellingQueue
 from mmkeras.labelling.queue import Predictions as Predictions

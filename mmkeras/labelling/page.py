@@ -72,82 +72,33 @@ class _Guard:
         await self.app(scope, receive, send_with_policy)
 
 
-def build_app(queue: LabellingQueue):
-    """The page as an ASGI application.
+def import_gradio():
+    """Gradio, with its reports to its makers switched off.
 
     Raises:
-        ImportError: when Gradio is not installed.
+        ImportError: when it is not installed.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
-        import fastapi
-        import gradio as gr
+        import gradio
     except ImportError as error:
         raise ImportError(f"{error}. The page needs: pip install 'mmkeras[label]'") from None
+    return gradio
+
+
+def build_app(queue: LabellingQueue):
+    """The page as an ASGI application. Raises ImportError when Gradio is not installed."""
+    gr = import_gradio()
+    import fastapi
 
     view = RowView(queue)
-
-    def show(row):
-        return row, view.render(row), list(queue.classes), ""
-
-    def guard(step):
-        """`step`, with what goes wrong as a message on the page."""
-
-        @functools.wraps(step)
-        def run(*arguments):
-            try:
-                return show(step(*arguments))
-            except (OSError, ValueError) as error:
-                raise gr.Error(str(error), duration=None, print_exception=False) from None
-
-        return run
-
-    label = guard(lambda row, name: queue.label(_check_row(row), name))
-    skip = guard(lambda row: queue.first() if row is None else queue.skip(int(row)))
-
-    def back(row):
-        before = queue.back()
-        return row if before is None else before
-
-    with gr.Blocks(analytics_enabled=False, title=f"mmkeras label: {queue.table.output.name}") as blocks:
-        row = gr.Number(visible=False, precision=0)
-        card = gr.HTML(elem_id="row")
-        classes = gr.State([])
-
-        def buttons(names):
-            with gr.Row():
-                for number, name in enumerate(names, 1):
-                    button = gr.Button(
-                        f"{number}  {name}" if number < 10 else name, key=name, elem_classes="class", size="lg"
-                    )
-                    choose = lambda row, name=name: label(row, name)  # noqa: E731
-                    button.click(choose, row, shown, api_visibility="private", show_progress="hidden")
-
-        box = gr.Textbox(
-            show_label=False,
-            container=False,
-            max_lines=1,
-            placeholder="another class: type it, then Enter",
-            render=False,
-        )
-        shown = [row, card, classes, box]
-        gr.render(classes)(buttons)
-        with gr.Row():
-            box.render()
-            skip_button = gr.Button("Skip (s)", elem_id="skip", min_width=110, scale=0)
-            back_button = gr.Button("Back (b)", elem_id="back", min_width=110, scale=0)
-        box.submit(label, [row, box], shown, api_name="label", show_progress="hidden")
-        skip_button.click(skip, row, shown, api_name="skip", show_progress="hidden")
-        back_button.click(guard(back), row, shown, api_name="back", show_progress="hidden")
-        blocks.load(guard(queue.first), None, shown, api_name="start", show_progress="hidden")
-
     app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_Guard)
     app.get("/media/{row}/{index}")(view.send_media)
     return gr.mount_gradio_app(
         app,
-        blocks,
+        _lay_out(gr, queue, view),
         path="",
         server_name=ADDRESS,
         footer_links=[],
@@ -157,6 +108,56 @@ def build_app(queue: LabellingQueue):
         css=_STYLE,
         head=_KEYS,
     )
+
+
+def _lay_out(gr, queue, view):
+    """The components. The page holds the number of the row that it shows, and sends it with every click."""
+
+    def answer(step):
+        """`step`, which returns a row, as a handler that shows it; what goes wrong becomes a message on the page."""
+
+        def handle(*arguments):
+            try:
+                row = step(*arguments)
+                return row, view.render(row), list(queue.classes), ""
+            except (OSError, ValueError) as error:
+                raise gr.Error(str(error), duration=None, print_exception=False) from None
+
+        return handle
+
+    def back(row):
+        before = queue.back()
+        return row if before is None else before
+
+    label = answer(lambda row, name: queue.label(_check_row(row), name))
+    skip = answer(lambda row: queue.first() if row is None else queue.skip(int(row)))
+
+    with gr.Blocks(analytics_enabled=False, title=f"mmkeras label: {queue.table.output.name}") as blocks:
+        row = gr.Number(visible=False, precision=0)
+        card = gr.HTML(elem_id="row")
+        classes = gr.State([])
+        hint = "another class: type it, then Enter"
+        box = gr.Textbox(show_label=False, container=False, max_lines=1, placeholder=hint, render=False)
+        shown = [row, card, classes, box]
+
+        @gr.render(classes)
+        def show_classes(names):
+            with gr.Row():
+                for number, name in enumerate(names, 1):
+                    text = f"{number}  {name}" if number < 10 else name
+                    button = gr.Button(text, key=name, elem_classes="class")
+                    choose = functools.partial(lambda name, row: label(row, name), name)
+                    button.click(choose, row, shown, api_visibility="private", show_progress="hidden")
+
+        with gr.Row():
+            box.render()
+            skip_button = gr.Button("Skip (s)", elem_id="skip", min_width=110, scale=0)
+            back_button = gr.Button("Back (b)", elem_id="back", min_width=110, scale=0)
+        box.submit(label, [row, box], shown, api_name="label", show_progress="hidden")
+        skip_button.click(skip, row, shown, api_name="skip", show_progress="hidden")
+        back_button.click(answer(back), row, shown, api_name="back", show_progress="hidden")
+        blocks.load(answer(queue.first), None, shown, api_name="start", show_progress="hidden")
+    return blocks
 
 
 def _check_row(row):

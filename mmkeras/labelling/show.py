@@ -60,7 +60,7 @@ class RowView:
         where = "" if row is None else f" &middot; row {row + 1:,}"
         head = (
             f"<div class=top><span>{count:,} of {total:,} labelled{where}</span>"
-            f"<span>{self.queue.left_count:,} left to show</span></div><progress max={total} value={count}></progress>"
+            f"<span>{self.queue.left_count:,} left to show &middot; labels go to {escape(table.output.name)}</span></div><progress max={total} value={count}></progress>"
         )
         if row is None:
             return f"{head}<div class=text>No row is left. The labels are in {escape(table.output.name)}.</div>"
