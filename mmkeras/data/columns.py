@@ -18,7 +18,7 @@ _SUFFIXES = {
     "Audio": "wav mp3 flac ogg oga opus m4a aac amr wma aif aiff",
     "Video": "mp4 mpg mpeg avi webm mov mkv m4v ts wmv",
 }
-_SUFFIX_KINDS = {f".{suffix}": kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
+SUFFIX_KINDS = {f".{suffix}": kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
 
@@ -85,7 +85,7 @@ def _judge(cells):
     distinct = set(cells)
     if len(distinct) == 1 and len(cells) > 1:
         return "unused", "all cells are the same"
-    suffixes = Counter(_SUFFIX_KINDS.get(_suffix(cell)) for cell in cells)
+    suffixes = Counter(SUFFIX_KINDS.get(_suffix(cell)) for cell in cells)
     kind, count = suffixes.most_common(1)[0]
     if kind is not None and count >= _MOST * len(cells):
         return kind, f"{count / len(cells):.0%} of its cells end in {_list_suffixes(cells, kind)}"
@@ -119,7 +119,7 @@ def _suffix(cell):
 
 
 def _list_suffixes(cells, kind):
-    return ", ".join(sorted({suffix for cell in cells if _SUFFIX_KINDS.get(suffix := _suffix(cell)) == kind}))
+    return ", ".join(sorted({suffix for cell in cells if SUFFIX_KINDS.get(suffix := _suffix(cell)) == kind}))
 
 
 def _are_counted(values):

@@ -9,22 +9,18 @@ import statistics
 from html import escape
 
 from mmkeras.data import MediaError, decoders, media
+from mmkeras.data.columns import SUFFIX_KINDS
 from mmkeras.labelling.queue import LabellingQueue
 
-_SUFFIXES = {
-    "image": (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif"),
-    "audio": (".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac", ".m4a", ".aac", ".amr", ".aif", ".aiff", ".wma"),
-    "video": (".mp4", ".m4v", ".webm", ".ogv", ".mov", ".avi", ".mkv", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"),
-}
 _PLAYED = (".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac", ".m4a", ".aac", ".mp4", ".m4v", ".webm", ".ogv", ".mov")
 _TYPES = {".mov": "video/mp4", ".m4a": "audio/mp4", ".opus": "audio/ogg"}  # what browsers take them for
-_MAGIC = ((b"RIFF", "audio"), (b"ID3", "audio"), (b"fLaC", "audio"), (b"OggS", "audio"), (b"\x1aE\xdf\xa3", "video"))
 _MAX_PIXELS = 2**27
 _OPTIONS = {
     "image": {"max_pixels": _MAX_PIXELS},
     "audio": {"sample_rate": 44_100, "max_seconds": 600},
     "video": {"frames": 8, "rate": None, "shorter_side": 240, "max_pixels": _MAX_PIXELS},
 }
+_HEAD_BYTES = 64  # of a file, which tell what it holds
 _SMALL = 200  # pixels; narrower pictures are enlarged
 _WORDS_OF_A_TEXT = 3
 _ROWS_LOOKED_AT = 200
@@ -58,9 +54,10 @@ class RowView:
         table = self.queue.table
         count, total = self.queue.labelled_count, len(table)
         where = "" if row is None else f" &middot; row {row + 1:,}"
+        left = f"{self.queue.left_count:,} left to show &middot; labels go to {escape(table.output.name)}"
         head = (
-            f"<div class=top><span>{count:,} of {total:,} labelled{where}</span>"
-            f"<span>{self.queue.left_count:,} left to show &middot; labels go to {escape(table.output.name)}</span></div><progress max={total} value={count}></progress>"
+            f"<div class=top><span>{count:,} of {total:,} labelled{where}</span><span>{left}</span></div>"
+            f"<progress max={total} value={count}></progress>"
         )
         if row is None:
             return f"{head}<div class=text>No row is left. The labels are in {escape(table.output.name)}.</div>"
@@ -153,13 +150,11 @@ class RowView:
 def _find_kind(cell):
     """`"image"`, `"audio"`, `"video"`, or None for a cell that is no medium."""
     if isinstance(cell, bytes):
-        if cell[4:8] == b"ftyp" and cell[8:11] not in (b"hei", b"mif", b"avi"):
-            return "audio" if cell[8:11] == b"M4A" else "video"
-        return next((kind for magic, kind in _MAGIC if cell.startswith(magic) and cell[8:12] != b"WEBP"), "image")
+        return media.guess_medium(cell[:_HEAD_BYTES]) or "image"
     if not isinstance(cell, str):
         return None
-    suffix = os.path.splitext(media.split_span(cell)[0])[1].strip().lower()
-    return next((kind for kind, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
+    kind = SUFFIX_KINDS.get(os.path.splitext(media.split_span(cell)[0])[1].strip().lower())
+    return kind and kind.lower()
 
 
 def _is_played(cell):

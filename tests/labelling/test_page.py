@@ -47,8 +47,8 @@ def test_a_row_is_shown_with_its_picture_its_text_and_the_rest(view):
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (1, "not an image"),
-        (2, "not a video: FFmpeg cannot open it"),
+        (1, "damaged image"),
+        (2, "damaged"),
         (3, "no file at"),
         (4, "outside of the data&#x27;s folder"),
         (5, "no file at"),
