@@ -102,7 +102,9 @@ class _SeparatedFile:
         cells = [source.texts(column) for column in source.table.columns]
         expected = [list(source.table.columns), *map(list, zip(*cells, strict=True))]
         found = [[_unquote(field) for field in self._split(self.records[position])[0]] for position in self.rows]
-        if [row + [""] * (len(expected[0]) - len(row)) for row in found] != expected:
+        padded = [row + [""] * (len(expected[0]) - len(row)) for row in found]
+        # After a bare carriage return pandas passes over an empty first cell.
+        if padded != expected or any(record.endswith("\r") for record in self.records):
             raise ValueError(
                 f"{self.path} has lines that could be read in two ways, so labels cannot be written into it safely. "
                 f"Write it anew first: mk.read('{self.path.name}').table.to_csv('clean.csv', index=False)"

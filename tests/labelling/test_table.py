@@ -105,8 +105,9 @@ def test_permissions_stay_and_a_link_stays_a_link(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_table_that_could_be_read_in_two_ways_is_refused(tmp_path):
-    path = _write(tmp_path, b"text,label\n\r,\r\nNA")
+@pytest.mark.parametrize("content", [b"text,label\n\r,\r\nNA", b'text,label\r\n\r,""\r,\r\na,', b"text,label\ra,\r"])
+def test_a_table_that_could_be_read_in_two_ways_is_refused(tmp_path, content):
+    path = _write(tmp_path, content)
     with pytest.raises(ValueError, match="lines that could be read in two ways"):
         LabelledTable(path, "label")
 
