@@ -47,7 +47,8 @@ def trained(train, modalities):
 def exported(trained, test, tmp_path_factory):
     """Its artefacts, with the report, and a few raw rows."""
     folder = tmp_path_factory.mktemp("export") / "artefacts"
-    report = mk.export(trained, folder, rows=test)
+    # After so short a training answers are often close to each other, and 8 bits decide a few otherwise.
+    report = mk.export(trained, folder, rows=test, tolerances={"tflite_dynamic_range": mk.Tolerance(agreement=0.98)})
     rows = [
         {"question": question, "image": image}
         for question, image in zip(test.texts("question")[:8], test.files("image")[:8], strict=True)

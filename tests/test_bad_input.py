@@ -54,8 +54,8 @@ def test_a_path_that_does_not_exist(folder):
 def test_a_text_file_named_png(folder):
     (folder / "2.png").write_text("not a picture")
     assert check_one(read(folder, "what?,2.png,red")) == (
-        "rows.csv, row 3, column 'image' (2.png): not an image: it starts with b'not a pi', as no picture does. "
-        "To mend it: convert it to PNG or JPEG."
+        "rows.csv, row 3, column 'image' (2.png): not an image: it starts with b'not a pi', which is no known format. "
+        "To mend it: convert the file to PNG or JPEG."
     )
 
 
