@@ -42,9 +42,9 @@ class AudioCNN(Encoder):
         steps = keras.layers.LayerNormalization(name="bands_norm")(steps)
         for block, filters in enumerate(self.filters, 1):
             steps = steps * ops.cast(ops.expand_dims(mask, -1), steps.dtype)
-            steps = keras.layers.Conv1D(
-                filters, 5, strides=2, padding="same", use_bias=False, name=f"block{block}_conv"
-            )(steps)
+            # Two zeros on both sides: with padding="same", where a step looks would depend on the length.
+            steps = keras.layers.ZeroPadding1D(2, name=f"block{block}_pad")(steps)
+            steps = keras.layers.Conv1D(filters, 5, strides=2, use_bias=False, name=f"block{block}_conv")(steps)
             steps = keras.layers.BatchNormalization(name=f"block{block}_norm")(steps)
             steps = keras.layers.ReLU(name=f"block{block}_relu")(steps)
             mask = mask[:, ::2]

@@ -174,13 +174,12 @@ class ImagePreprocessor(Preprocessor):
     def prepare_cell(self, cell):
         # Branches cost more than what most of them do: the usual JPEG passes two.
         is_jpeg = tf.strings.substr(cell, 0, len(_JPEG)) == _JPEG
-        kind = tf.where(is_jpeg, 2, tf.cast(self.is_present(cell), tf.int32))
-        ways = [
-            lambda: tf.zeros((1, 1, 3), tf.uint8),
-            lambda: self._decode_other(cell),
-            lambda: self._decode_jpeg(cell),
-        ]
-        return tf.ensure_shape(self._resize(tf.switch_case(kind, ways)), self.shape)
+        pixels = tf.cond(is_jpeg, lambda: self._decode_jpeg(cell), lambda: self._decode_other_or_nothing(cell))
+        return tf.ensure_shape(self._resize(pixels), self.shape)
+
+    def _decode_other_or_nothing(self, cell):
+        nothing = tf.zeros((1, 1, 3), tf.uint8)
+        return tf.cond(self.is_present(cell), lambda: self._decode_other(cell), lambda: nothing)
 
     def _decode_other(self, data):
         pixel_count = count_pixels(data)

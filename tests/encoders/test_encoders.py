@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -37,6 +38,65 @@ def test_padding_does_not_change_what_gru_reads(text):
     assert np.allclose(expected["pooled"], received["pooled"], atol=1e-6)
     assert np.allclose(expected["tokens"], received["tokens"][:, :4], atol=1e-6)
     assert not received["mask"].numpy()[:, 4:].any()
+
+
+def test_audio_cnn_keeps_the_contract():
+    audio = mk.Audio(seconds=0.3, encoder=mk.encoders.AudioCNN(width=8, filters=(8, 8), mel_bins=16))
+    sound = RANDOM.uniform(-1, 1, (4, 4800)).astype("float32")
+    sound[1, 2000:] = 0
+    check_encoder(audio.build_encoder("sound"), "sound", {"sound": sound})
+
+
+def test_silence_at_the_end_does_not_change_what_audio_cnn_hears():
+    encoder = mk.encoders.AudioCNN(width=8, filters=(8, 8), mel_bins=16)
+    short, long = (mk.Audio(seconds=seconds, encoder=encoder).build_encoder("sound") for seconds in (0.5, 1.0))
+    long.set_weights(short.get_weights())
+    sound = RANDOM.uniform(-1, 1, (2, 16000)).astype("float32")
+    sound[:, 6400:] = 0
+    present = np.ones(2, bool)
+    expected = short({"sound": sound[:, :8000], "sound_present": present})
+    received = long({"sound": sound, "sound_present": present})
+    assert np.allclose(expected["pooled"], received["pooled"], atol=1e-5)
+    length = int(expected["mask"].numpy().sum(axis=1).max())
+    assert np.allclose(expected["tokens"][:, :length], received["tokens"][:, :length], atol=1e-5)
+    assert not received["mask"].numpy()[:, length:].any()
+
+
+def test_frame_gru_keeps_the_contract():
+    encoder = mk.encoders.FrameGRU(width=8, frame_encoder=mk.encoders.CNN(width=8, filters=(4, 4)))
+    frames = RANDOM.integers(1, 256, (4, 3, 16, 16, 3), "uint8")
+    frames[1, 2:] = 0
+    check_encoder(mk.Video(frames=3, size=16, encoder=encoder).build_encoder("clip"), "clip", {"clip": frames})
+
+
+def test_mlp_keeps_the_contract():
+    table = mk.Tabular(
+        ["a"], ["c"], ["d"], {"a": (0, 1), "d": (0, 1)}, {"c": ["x", "y"]}, encoder=mk.encoders.MLP(width=8, dropout=0)
+    )
+    values = RANDOM.normal(size=(6, 7, 2)).astype("float32")
+    values[:, 1, 0] = [0, 1, 2, 0, 1, 2]
+    values[..., 1] = RANDOM.random((6, 7)) < 0.5
+    check_encoder(table.build_encoder("table"), "table", {"table": values})
+
+
+def test_history_gru_keeps_the_contract():
+    history = mk.History(sequence_length=4, items=["a", "b"], encoder=mk.encoders.HistoryGRU(width=8, embedding_dim=8))
+    events = np.stack([RANDOM.integers(1, 4, (4, 4)), RANDOM.integers(0, 32, (4, 4))], axis=2).astype("int32")
+    events[1, 2:] = 0
+    check_encoder(history.build_encoder("clicks"), "clicks", {"clicks": events})
+
+
+def test_augmentation_changes_pixels_in_training_only():
+    image = mk.Image(size=16, augmentation=[keras.layers.RandomFlip(seed=1)])
+    inputs = {"image": RANDOM.integers(0, 256, (8, 16, 16, 3), "uint8"), "image_present": np.ones(8, bool)}
+    model, plain = image.copy().build_encoder("image"), mk.Image(size=16).build_encoder("image")
+    random_flip = [layer for layer in model.layers if isinstance(layer, keras.layers.RandomFlip)]
+    assert len(random_flip) == 1
+    for layer in plain.layers:
+        layer.set_weights(model.get_layer(layer.name).get_weights())
+    received, expected = (encoder(inputs, training=False)["pooled"] for encoder in (model, plain))
+    assert np.array_equal(received, expected)
+    assert not np.allclose(random_flip[0](inputs["image"], training=True), inputs["image"])
 
 
 def test_only_the_wanted_features_are_computed(text):

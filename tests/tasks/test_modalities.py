@@ -1,0 +1,109 @@
+"""All modalities in one task: from rows to artefacts."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import mmkeras as mk
+from mmkeras.testing import check_reload
+
+COUNT = 90
+
+
+@pytest.fixture(scope="module")
+def source():
+    """Rows whose label every modality tells, and each lacks some."""
+    random = np.random.default_rng(0)
+    rows = []
+    for i in range(COUNT):
+        label = i % 2
+        tone = 0.3 * np.sin(2 * np.pi * (500 if label else 1500) * np.arange(3200) / 16000)[:, None]
+        sound = tf.audio.encode_wav(tone.astype("float32"), 16000).numpy()
+        picture = tf.io.encode_png(np.full((8, 8, 3), 40 + 150 * label, "uint8") + random.integers(0, 9, 1, "uint8"))
+        rows.append(
+            {
+                "text": "good thing" if label else "bad thing",
+                "picture": picture.numpy(),
+                "sound": sound,
+                "age of": 20 + 30 * label + int(random.integers(9)),
+                "city": "Rome" if label else "Oslo",
+                "day": f"2024-0{1 + 5 * label}-11",
+                "clicks": ["a", "b"] if label else ["c", "a", "c"],
+                "times": [1, 5] if label else [0, 100, 10_000],
+                "label": "yes" if label else "no",
+            }
+        )
+        for column in list(rows[-1])[:-3]:
+            if column != "label" and random.random() < 0.1:
+                rows[-1][column] = ""
+    return mk.read(rows, target="label")
+
+
+@pytest.fixture(scope="module")
+def modalities():
+    return {
+        "text": mk.Text(encoder=mk.encoders.GRU(width=8, embedding_dim=8)),
+        "picture": mk.Image(size=8, encoder=mk.encoders.CNN(width=8, filters=(4,))),
+        "sound": mk.Audio(seconds=0.2, encoder=mk.encoders.AudioCNN(width=8, filters=(8,), mel_bins=16)),
+        "profile": mk.Tabular(["age of"], ["city"], ["day"], encoder=mk.encoders.MLP(width=8)),
+        "clicks": mk.History(3, times="times", encoder=mk.encoders.HistoryGRU(width=8, embedding_dim=8)),
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(source, modalities):
+    tf.keras.utils.set_random_seed(0)
+    model = mk.Classifier.from_source(source, modalities, fusion=mk.fusion.CrossAttention(width=8))
+    model.fit(model.dataset(source, batch_size=10, training=True), epochs=6, verbose=0)
+    return model
+
+
+def test_it_learns(trained, source):
+    assert trained.evaluate(trained.dataset(source), verbose=0)[1] > 0.95
+
+
+def test_it_reloads_in_a_fresh_process(trained, source):
+    batch, _ = next(iter(trained.dataset(source)))
+    check_reload(trained, {name: tensor.numpy() for name, tensor in batch.items()})
+
+
+def test_with_and_without_cache_rows_are_the_same(trained, source):
+    plain, cached = (list(trained.dataset(source, batch_size=30, cache=cache)) for cache in (False, True))
+    for (first, labels), (second, again) in zip(plain, cached, strict=True):
+        assert np.array_equal(labels, again)
+        assert all(np.allclose(first[name], second[name], atol=1e-6) for name in first)
+
+
+@pytest.fixture(scope="module")
+def artefacts(trained, source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("all") / "artefacts"
+    return folder, mk.export(trained, folder, rows=source)
+
+
+def test_every_artefact_answers_as_the_model_does(artefacts):
+    assert [artefact.agreement for artefact in artefacts[1].artefacts] == [1.0] * 4
+
+
+def test_the_raw_signature_has_an_input_for_every_column(artefacts):
+    signature = tf.saved_model.load(str(artefacts[0] / "saved_model")).signatures["serving_default"]
+    specs = signature.structured_input_signature[1]
+    assert {name: spec.shape.rank for name, spec in specs.items()} == {
+        "text": 1,
+        "picture": 1,
+        "sound": 1,
+        "profile_age_of": 1,
+        "profile_city": 1,
+        "profile_day": 1,
+        "clicks_items": 2,
+        "clicks_times": 2,
+    }
+    nothing = {name: tf.fill((1,) * spec.shape.rank, "") for name, spec in specs.items()}
+    yes = signature(**nothing | {"profile_age_of": tf.constant(["55"]), "profile_city": tf.constant(["Rome"])})
+    no = signature(**nothing | {"clicks_items": tf.constant([["c", "a"]]), "clicks_times": tf.constant([["0", "100"]])})
+    assert [yes["label"][0], no["label"][0]] == [b"yes", b"no"]
+
+
+def test_rows_are_answered_from_what_they_have(trained, source):
+    rows = source.table.drop(columns=["label", "text", "picture"]).head(20).to_dict("records")
+    right = [a["label"] == label for a, label in zip(trained.predict_rows(rows), source.labels(), strict=False)]
+    assert np.mean(right) > 0.8
