@@ -9,6 +9,7 @@ from mmkeras import layers as layers
 from mmkeras import testing as testing
 from mmkeras.data import Records as Records
 from mmkeras.data import Source as Source
+from mmkeras.data import add_functionals as add_functionals
 from mmkeras.data import clean as clean
 from mmkeras.data import prepare as prepare
 from mmkeras.data import propose as propose

@@ -1,3 +1,4 @@
+from mmkeras.data.acoustics import add_functionals as add_functionals
 from mmkeras.data.cleaning import clean as clean
 from mmkeras.data.columns import Proposal as Proposal
 from mmkeras.data.columns import format_proposals as format_proposals

@@ -133,6 +133,11 @@ class Source:
         """All rows but those of these numbers, as a `Report` counts them: from 1."""
         return self.select(np.flatnonzero(~np.isin(self.row_numbers, list(rows))))
 
+    def with_numbers(self, names: Sequence[str], values: np.ndarray) -> "Source":
+        """The same rows with more columns, `values` of shape `(rows, names)`; NaN is a missing cell."""
+        added = pd.DataFrame(values, columns=list(names), index=self.table.index)
+        return self._with(table=pd.concat([self.table, added], axis=1))
+
     def without_target(self) -> "Source":
         """The same rows, without labels."""
         return self._with(target=None)

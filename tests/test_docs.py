@@ -1,0 +1,30 @@
+"""What the pages in docs/ show runs as it stands."""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_the_example_on_data_runs(tmp_path, monkeypatch, capsys):
+    (tmp_path / "calls").mkdir()
+    lines = ["recording,note,age,city,mood"]
+    for i in range(24):
+        tone = 0.3 * np.sin(np.arange(16000) * (0.1 + 0.2 * (i % 2)))[:, None]
+        (tmp_path / "calls" / f"{i}.wav").write_bytes(tf.audio.encode_wav(tone.astype("float32"), 16000).numpy())
+        lines.append(f"{i}.wav,call number {i},{30 + i},{'Rome' if i % 3 else 'Oslo'},{'calm' if i % 2 else 'angry'}")
+    lines += [lines[-1], "gone.wav,no call,999,Rome,calm"]
+    (tmp_path / "calls" / "table.csv").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "data.md").read_text(encoding="utf-8"), re.DOTALL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        exec(compile(code, "data.md", "exec"), {})
+    out = capsys.readouterr().out
+    assert "table.csv, row 26, column 'recording' (gone.wav): file not found" in out
+    assert "row 25, column 'recording' (23.wav): duplicate: it says the same as row 24" in out
+    assert "24 rows in 1 shards" in out
