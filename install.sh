@@ -21,7 +21,7 @@ if [ ! -x "$venv/bin/pip" ]; then
         fail "$PYTHON cannot make a virtual environment. On Debian and Ubuntu: apt-get install python3.11-venv"
 fi
 
-echo "Installing mmkeras and what it needs (about 3 GB on disk, some minutes the first time) ..."
+echo "Installing mmkeras and what it needs (about 3.5 GB on disk, some minutes the first time) ..."
 "$venv/bin/pip" install --disable-pip-version-check --retries 2 --progress-bar on --editable ".[$extra]" ||
     fail "mmkeras could not be installed; the lines above say why. If they speak of connections, or find no version of
 a package, this machine has no way to the package index: check its network or proxy, then run make again."
