@@ -1,6 +1,7 @@
 """What the pages in docs/ show runs as it stands."""
 
 import re
+import runpy
 import warnings
 from pathlib import Path
 
@@ -21,9 +22,10 @@ def test_the_example_on_data_runs(tmp_path, monkeypatch, capsys):
     (tmp_path / "calls" / "table.csv").write_text("\n".join(lines) + "\n")
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "data.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "example.py").write_text(code, encoding="utf-8")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        exec(compile(code, "data.md", "exec"), {})
+        runpy.run_path(str(tmp_path / "example.py"))
     out = capsys.readouterr().out
     assert "table.csv, row 26, column 'recording' (gone.wav): file not found" in out
     assert "row 25, column 'recording' (23.wav): duplicate: it says the same as row 24" in out

@@ -119,8 +119,11 @@ def _read_parquet(path):
         nested = [field.name for field in schema if pa.types.is_struct(field.type) or pa.types.is_map(field.type)]
         if nested:
             raise ValueError(f"{path}: the columns {nested} are nested. Give each of their values a column of its own.")
-        return pq.read_table(path).to_pandas(types_mapper=pd.ArrowDtype)
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(path)
+        table.validate(full=True)  # else text that is no UTF-8 would be found when it is used
+        # Without what pandas wrote about itself, which may be damaged, and is not needed.
+        return table.replace_schema_metadata(None).to_pandas(types_mapper=pd.ArrowDtype)
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise ValueError(f"{path} is not a Parquet file: {error}") from None
 
 
