@@ -28,11 +28,11 @@ def locate(cell: str | bytes, folder: Path) -> str | bytes:
     return os.path.join(folder, cell)
 
 
-def is_inside(cell: str | bytes, folder: Path) -> bool:
-    """Whether a located path ends up in `folder`, symbolic links followed."""
+def is_inside(cell: str | bytes, folder: str) -> bool:
+    """Whether a located path ends up in `folder`, a path without symbolic links, when links are followed."""
     if isinstance(cell, bytes) or not cell:
         return True
-    return Path(os.path.realpath(split_span(cell)[0])).is_relative_to(os.path.realpath(folder))
+    return Path(os.path.realpath(split_span(cell)[0])).is_relative_to(folder)
 
 
 def split_span(cell: str) -> tuple[str, tuple[float, float] | None]:

@@ -100,7 +100,8 @@ _CONTENT, _FILE, _CONVERTED_CONTENT, _CONVERTED_FILE = range(4)
 
 def _plan_reading(cells, preprocessor):
     """For each cell where its content comes from, and a function of a cell and that to the content."""
-    sources = np.array([_find_source(cell, preprocessor) for cell in cells], "int32")
+    found = {cell: _find_source(cell, preprocessor) for cell in dict.fromkeys(cells)}  # opens each file once
+    sources = np.array([found[cell] for cell in cells], "int32")
     load = functools.partial(_load, medium=preprocessor.medium, options=preprocessor.media_options)
 
     def convert(cell, is_file):

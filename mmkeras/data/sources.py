@@ -3,6 +3,7 @@
 import copy
 import difflib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -224,7 +225,8 @@ class Source:
             "move the file there, or trust the table: mk.read(..., allow_outside=True)",
             True,
         )
-        return {cell: finding for cell in cells if not media.is_inside(cell, self.folder)}
+        folder = os.path.realpath(self.folder)
+        return {cell: finding for cell in cells if not media.is_inside(cell, folder)}
 
     def _check_labels(self, classes):
         known = None if classes is None else set(classes)
