@@ -114,7 +114,11 @@ def _plan_reading(cells, preprocessor):
     if sources.max(initial=0) > _FILE:  # else left out, because Python functions cannot leave this process
         branches += [lambda cell: convert(cell, False), lambda cell: convert(cell, True)]
 
+    kinds = np.unique(sources)
+
     def read(cell, source):
+        if len(kinds) == 1:  # a branch in the graph costs as much as reading a small file
+            return branches[kinds[0]](cell)
         return tf.switch_case(source, [functools.partial(branch, cell) for branch in branches])
 
     return sources, read

@@ -1,7 +1,9 @@
 """Files and folders to tables: CSV, TSV, JSON Lines, Parquet, and a folder tree with one folder a class."""
 
 import json
+import mmap
 import os
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -49,6 +51,7 @@ def _find_encoding(path):
 
 
 def _read_separated(path, separator, encoding):
+    _refuse_moved_cells(path)
     options = {"sep": separator, "dtype": str, "na_filter": False, "encoding": encoding}
     try:
         header = pd.read_csv(path, header=None, nrows=1, **options).iloc[0]
@@ -64,6 +67,18 @@ def _read_separated(path, separator, encoding):
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for names of rows
         raise ValueError(f"{path} is not a table: its rows have more cells than its header. {_QUOTING}")
     return table.set_axis(header.to_list(), axis=1)
+
+
+def _refuse_moved_cells(path):
+    """After an empty line that ends in a bare carriage return, pandas passes over an empty first cell."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        match = re.search(rb"[\r\n]\r[,\t]", content)
+        if match:
+            line = content[: match.start() + 1].count(b"\n") + 1
+            raise ValueError(
+                f"{path}, line {line:,}: an empty line ends in a bare carriage return (\\r), so that it is not clear "
+                "where the next cells belong. Save the table with lines that end in \\n or \\r\\n."
+            )
 
 
 def _name_bad_lines(path, encoding):

@@ -52,7 +52,6 @@ def count_pixels(data):
             ),
         ],
         default=lambda: tf.constant(_UNKNOWN_FORMAT, tf.int64),
-        exclusive=True,
     )
 
 
@@ -125,6 +124,14 @@ def _require(condition, message):
     return tf.raw_ops.Assert(condition=condition, data=[message])
 
 
+def _apart(function, *arguments):
+    """`function` as one node of the graph: TensorFlow walks through every node of a branch that it does not take.
+
+    Not with an Assert in it: an iterator over such a node cannot be checkpointed.
+    """
+    return tf.function(function, experimental_attributes={"_noinline": True})(*arguments)
+
+
 class ImagePreprocessor(Preprocessor):
     """Bytes of a PNG, JPEG, GIF (first frame) or BMP to pixels `(height, width, 3)`, uint8 in [0, 255].
 
@@ -172,7 +179,6 @@ class ImagePreprocessor(Preprocessor):
         return tf.TensorSpec(self.shape, tf.uint8)
 
     def prepare_cell(self, cell):
-        # Branches cost more than what most of them do: the usual JPEG passes two.
         is_jpeg = tf.strings.substr(cell, 0, len(_JPEG)) == _JPEG
         pixels = tf.cond(is_jpeg, lambda: self._decode_jpeg(cell), lambda: self._decode_other_or_nothing(cell))
         return tf.ensure_shape(self._resize(pixels), self.shape)
@@ -182,7 +188,7 @@ class ImagePreprocessor(Preprocessor):
         return tf.cond(self.is_present(cell), lambda: self._decode_other(cell), lambda: nothing)
 
     def _decode_other(self, data):
-        pixel_count = count_pixels(data)
+        pixel_count = _apart(count_pixels, data)
         checks = [
             _require(pixel_count > 0, "The cell is not a PNG, JPEG, GIF or BMP image."),
             self._require_size(pixel_count),
@@ -196,7 +202,7 @@ class ImagePreprocessor(Preprocessor):
             shrinks = tf.reduce_all(height_width >= 2 * min(self.size))
         return tf.cond(
             shrinks | _may_have_exif(data),
-            lambda: self._decode_turned_at_ratio(data, height_width),
+            lambda: _apart(self._decode_turned_at_ratio, data, height_width),
             lambda: tf.io.decode_jpeg(data, channels=3),
         )
 

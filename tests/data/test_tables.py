@@ -151,3 +151,12 @@ def require_table_or_sentence(path):
         assert path.name in str(error)
     else:
         assert all(len(source.texts(column)) == len(source) for column in source.table.columns)
+
+
+def test_cells_that_would_move_after_an_empty_line_are_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"text,label\r\na,b\r\n\r,x\r\n")
+    with pytest.raises(ValueError, match=r"t.csv, line 3: an empty line ends in a bare carriage return \(\\r\)"):
+        mk.read(path)
+    path.write_bytes(b"text,label\ra,b\r,x\r")  # nothing empty: as an old Macintosh writes it
+    assert mk.read(path).texts("label") == ["b", "x"]

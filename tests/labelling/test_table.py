@@ -105,10 +105,17 @@ def test_permissions_stay_and_a_link_stays_a_link(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-@pytest.mark.parametrize("content", [b"text,label\n\r,\r\nNA", b'text,label\r\n\r,""\r,\r\na,', b"text,label\ra,\r"])
-def test_a_table_that_could_be_read_in_two_ways_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"text,label\n\r,\r\nNA", "line 2: an empty line ends in a bare carriage return"),
+        (b'text,label\r\n\r,""\r,\r\na,', "line 2: an empty line ends in a bare carriage return"),
+        (b"text,label\ra,\r", "lines that could be read in two ways"),
+    ],
+)
+def test_a_table_that_could_be_read_in_two_ways_is_refused(tmp_path, content, message):
     path = _write(tmp_path, content)
-    with pytest.raises(ValueError, match="lines that could be read in two ways"):
+    with pytest.raises(ValueError, match=message):
         LabelledTable(path, "label")
 
 
