@@ -72,13 +72,16 @@ def _read_separated(path, separator, encoding):
 def _refuse_moved_cells(path):
     """After an empty line that ends in a bare carriage return, pandas passes over an empty first cell."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        match = re.search(rb"[\r\n]\r[,\t]", content)
-        if match:
-            line = content[: match.start() + 1].count(b"\n") + 1
-            raise ValueError(
-                f"{path}, line {line:,}: an empty line ends in a bare carriage return (\\r), so that it is not clear "
-                "where the next cells belong. Save the table with lines that end in \\n or \\r\\n."
-            )
+        quotes, seen = 0, 0
+        for match in re.finditer(rb"[\r\n]\r[,\t]", content):
+            quotes += content[seen : match.start()].count(b'"')
+            seen = match.start()
+            if quotes % 2 == 0:  # not within a quoted cell
+                line = content[: seen + 1].count(b"\n") + 1
+                raise ValueError(
+                    f"{path}, line {line:,}: an empty line ends in a bare carriage return (\\r), so that it is not "
+                    "clear where the next cells belong. Save the table with lines that end in \\n or \\r\\n."
+                )
 
 
 def _name_bad_lines(path, encoding):

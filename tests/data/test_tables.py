@@ -160,3 +160,5 @@ def test_cells_that_would_move_after_an_empty_line_are_refused(tmp_path):
         mk.read(path)
     path.write_bytes(b"text,label\ra,b\r,x\r")  # nothing empty: as an old Macintosh writes it
     assert mk.read(path).texts("label") == ["b", "x"]
+    path.write_bytes(b'text,label\r\n"\r\r,",x\r\n')  # within a quoted cell it is text
+    assert mk.read(path).texts("text") == ["\r\r,"]
