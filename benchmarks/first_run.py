@@ -20,7 +20,7 @@ TARGETS = {
     "seconds, three trainings": ("at most", 240, lambda run: sum(run["seconds"][name] for name in run["accuracy"])),
     "seconds, whole demo": ("at most", 360, lambda run: run["seconds"]["total"]),
     "peak memory, MiB": ("at most", 4096, lambda run: run["peak_mib"]),
-    "artefacts' least agreement": ("at least", 0.995, lambda run: min(a["agreement"] for a in run["artefacts"])),
+    "artifacts' least agreement": ("at least", 0.995, lambda run: min(a["agreement"] for a in run["artifacts"])),
 }
 
 

@@ -1,4 +1,4 @@
-"""The input pipeline against what others use: pictures, records, text, sound, start and memory.
+"""The input pipeline against what others use: images, records, text, sound, start and memory.
 
 python benchmarks/input_pipeline.py [--quick]
 
@@ -33,9 +33,9 @@ WORKERS = 2
 # === Data: made once, the same for all ===
 
 
-def make_pictures() -> list[str]:
+def make_images() -> list[str]:
     """Files of 500x375 pixels, about 110 KB, as in ImageNet."""
-    return _make_jpegs(WORK / "pictures", PICTURES, height=375, width=500)
+    return _make_jpegs(WORK / "images", PICTURES, height=375, width=500)
 
 
 def make_photographs() -> list[str]:
@@ -99,17 +99,17 @@ def time_epochs(make_epoch, count: int) -> float:
     return count / min(seconds[1:])
 
 
-def make_picture_model(antialias):
+def make_image_model(antialias):
     import mmkeras as mk
 
     modality = mk.Image(size=SIZE, antialias=antialias)
     return mk.Classifier({"image": modality}, ["a", "b"])
 
 
-def mmkeras_pictures(paths, antialias=False):
+def mmkeras_images(paths, antialias=False):
     import mmkeras as mk
 
-    model = make_picture_model(antialias)
+    model = make_image_model(antialias)
     dataset = model.dataset(mk.read([{"image": path} for path in paths]), batch_size=BATCH)
     return time_epochs(lambda: dataset, len(paths))
 
@@ -117,14 +117,14 @@ def mmkeras_pictures(paths, antialias=False):
 def mmkeras_records(antialias=False):
     import mmkeras as mk
 
-    paths = make_pictures()
-    model = make_picture_model(antialias)
+    paths = make_images()
+    model = make_image_model(antialias)
     records = mk.prepare(mk.read([{"image": path} for path in paths]), WORK / "records", model.modalities)
     dataset = model.dataset(records, batch_size=BATCH)
     return time_epochs(lambda: dataset, len(paths))
 
 
-class TorchPictures:
+class TorchImages:
     """The files as a map-style data set of PyTorch."""
 
     def __init__(self, paths, library):
@@ -148,10 +148,10 @@ class TorchPictures:
         return torch.from_numpy(cv2.resize(pixels, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR))
 
 
-def torch_pictures(paths, library):
+def torch_images(paths, library):
     from torch.utils.data import DataLoader
 
-    loader = DataLoader(TorchPictures(paths, library), BATCH, num_workers=WORKERS, persistent_workers=True)
+    loader = DataLoader(TorchImages(paths, library), BATCH, num_workers=WORKERS, persistent_workers=True)
     return time_epochs(lambda: loader, len(paths))
 
 
@@ -159,7 +159,7 @@ def libjpeg_turbo():
     """Decoding alone, from memory, in two threads."""
     import simplejpeg
 
-    contents = [Path(path).read_bytes() for path in make_pictures()]
+    contents = [Path(path).read_bytes() for path in make_images()]
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         return time_epochs(lambda: pool.map(lambda data: simplejpeg.decode_jpeg(data).shape, contents), len(contents))
 
@@ -223,22 +223,22 @@ def seconds_to_first_batch():
     import mmkeras as mk
     from mmkeras.data import build_dataset
 
-    source = mk.read([{"image": path} for path in make_pictures()[:PICTURES]])
-    model = make_picture_model(antialias=True)
+    source = mk.read([{"image": path} for path in make_images()[:PICTURES]])
+    model = make_image_model(antialias=True)
     cells = model.cells(source)
     start = time.perf_counter()
-    next(iter(build_dataset(cells, model.preprocessor, batch_size=BATCH, training=True)))
+    next(iter(build_dataset(cells, model.preprocessor, batch_size=BATCH, shuffle=True)))
     return 1 / (time.perf_counter() - start)
 
 
 CONTENDERS = {
-    "mmkeras, files": lambda: mmkeras_pictures(make_pictures()),
-    "mmkeras, files, antialias": lambda: mmkeras_pictures(make_pictures(), antialias=True),
-    "mmkeras, photographs": lambda: mmkeras_pictures(make_photographs()),
+    "mmkeras, files": lambda: mmkeras_images(make_images()),
+    "mmkeras, files, antialias": lambda: mmkeras_images(make_images(), antialias=True),
+    "mmkeras, photographs": lambda: mmkeras_images(make_photographs()),
     "mmkeras, records": mmkeras_records,
-    "DataLoader, OpenCV": lambda: torch_pictures(make_pictures(), "cv2"),
-    "DataLoader, PIL": lambda: torch_pictures(make_pictures(), "pil"),
-    "DataLoader, photographs": lambda: torch_pictures(make_photographs(), "cv2"),
+    "DataLoader, OpenCV": lambda: torch_images(make_images(), "cv2"),
+    "DataLoader, PIL": lambda: torch_images(make_images(), "pil"),
+    "DataLoader, photographs": lambda: torch_images(make_photographs(), "cv2"),
     "libjpeg-turbo alone": libjpeg_turbo,
     "mmkeras, text": mmkeras_text,
     "Hugging Face tokenizers": huggingface_text,
@@ -248,26 +248,26 @@ CONTENDERS = {
 }
 # Name: the ratio of these two, at least so much.
 TARGETS = {
-    "pictures against the better DataLoader": ("mmkeras, files", "DataLoader, OpenCV", 2.0),
+    "images against the better DataLoader": ("mmkeras, files", "DataLoader, OpenCV", 2.0),
     "photographs against the better DataLoader": ("mmkeras, photographs", "DataLoader, photographs", 2.0),
-    "antialiased pictures against PIL": ("mmkeras, files, antialias", "DataLoader, PIL", 1.0),
-    "pictures against libjpeg-turbo alone": ("mmkeras, files", "libjpeg-turbo alone", 0.75),
+    "antialiased images against PIL": ("mmkeras, files, antialias", "DataLoader, PIL", 1.0),
+    "images against libjpeg-turbo alone": ("mmkeras, files", "libjpeg-turbo alone", 0.75),
     "records against files": ("mmkeras, records", "mmkeras, files", 3.0),
-    "tokenising against Hugging Face": ("mmkeras, text", "Hugging Face tokenizers", 10.0),
+    "tokenizing against Hugging Face": ("mmkeras, text", "Hugging Face tokenizers", 10.0),
     "log-mel against librosa": ("mmkeras, log-mel", "librosa, log-mel", 2.0),
 }
 
 
 def measure_memory(rows: int) -> float:
-    """Peak of resident memory, MiB, of reading so many rows of pictures in training order."""
+    """Peak of resident memory, MiB, of reading so many rows of images in training order."""
     import resource
 
     import mmkeras as mk
 
-    paths = make_pictures()
+    paths = make_images()
     source = mk.read([{"image": paths[i % PICTURES]} for i in range(rows)])
     model = mk.Classifier({"image": mk.Image(size=64)}, ["a", "b"])
-    for _ in model.dataset(source, batch_size=BATCH, training=True):
+    for _ in model.dataset(source, batch_size=BATCH, shuffle=True):
         pass
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -309,7 +309,7 @@ def main():
     rounds, rows = (2, (1000, 20_000)) if options.quick else (5, (1000, 100_000))
     commit = find_commit()
     cache = WORK / (f"{commit}-{os.getpid()}" if commit.endswith("-changed") else commit)
-    make_pictures(), make_photographs(), make_clips()
+    make_images(), make_photographs(), make_clips()
     rates = {name: [] for name in CONTENDERS}
     for number in range(rounds):
         for name, measured in rates.items():

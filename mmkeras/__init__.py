@@ -1,4 +1,4 @@
-"""mmkeras: from files of several kinds to one Keras model, and from that model to proven artefacts."""
+"""mmkeras: from files of several kinds to one Keras model, and from that model to proven artifacts."""
 
 from mmkeras import _quiet as _quiet  # isort: skip  first, so that nothing imports TensorFlow before it
 from mmkeras import datasets as datasets

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import warnings
 
-# TensorFlow writes these before its own log level is read, when it is imported and (2.20) when it first optimises a
+# TensorFlow writes these before its own log level is read, when it is imported and (2.20) when it first optimizes a
 # graph, and offers no switch.
 LOG_LINE = re.compile(rb"[IWE]\d{4} |WARNING: All log messages before absl::Init")
 

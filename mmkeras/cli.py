@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _build_parser():
     parser = argparse.ArgumentParser(prog="mmkeras", description="From files of several kinds to one Keras model.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    demo = commands.add_parser("demo", help="train, export and prove a model of questions on pictures")
+    demo = commands.add_parser("demo", help="train, export and prove a model of questions on images")
     demo.add_argument("--folder", default="demo", help="where results go (default: %(default)s)")
     demo.add_argument("--epochs", type=int, default=15, help="for each of three models (default: %(default)s)")
     demo.add_argument("--rows", type=int, help="use only so many training and test rows")
@@ -67,22 +67,22 @@ def _run_label(options):
     if options.contradictions and not options.model:
         raise ValueError("--contradictions needs a model that contradicts: --model FILE")
     warnings.formatwarning = lambda message, *_: f"{message}\n"
-    from mmkeras import labelling
+    from mmkeras import labeling
 
-    labelling.import_gradio()  # what is missing is told before any work is done
-    table = labelling.LabelledTable(options.table, options.target, options.encoding, options.allow_outside)
-    rows = labelling.choose_rows(table.labels, options.all, options.contradictions)
+    labeling.import_gradio()  # what is missing is told before any work is done
+    table = labeling.LabeledTable(options.table, options.target, options.encoding, options.allow_outside)
+    rows = labeling.choose_rows(table.labels, options.all, options.contradictions)
     predictions = None
     if options.model:
         print(f"Asking the model about {len(rows):,} rows ...", flush=True)
-        predictions = labelling.predict(options.model, table.source, rows)
+        predictions = labeling.predict(options.model, table.source, rows)
         if options.contradictions:
-            rows = labelling.find_contradictions(rows, table.labels, predictions)
+            rows = labeling.find_contradictions(rows, table.labels, predictions)
         else:
-            rows = labelling.order_rows(rows, predictions)
+            rows = labeling.order_rows(rows, predictions)
     classes = [name.strip() for name in options.classes.split(",") if name.strip()]
-    queue = labelling.LabellingQueue(table, rows, classes, predictions)
-    labelling.serve(queue, options.port, browser=not options.no_browser)
+    queue = labeling.LabelingQueue(table, rows, classes, predictions)
+    labeling.serve(queue, options.port, browser=not options.no_browser)
 
 
 def _run_demo(options):

@@ -7,9 +7,9 @@ import pandas as pd
 
 
 def easy_vqa(folder: str | Path = "easy-vqa") -> Path:
-    """Questions on pictures of one coloured shape, from the package `easy-vqa` (Victor Zhou, 2019; MIT).
+    """Questions on images of one colored shape, from the package `easy-vqa` (Victor Zhou, 2019; MIT).
 
-    Writes `train.csv` (38,575 rows on 4,000 pictures) and `test.csv` (9,673 on 1,000) with the columns
+    Writes `train.csv` (38,575 rows on 4,000 images) and `test.csv` (9,673 on 1,000) with the columns
     `question,image,answer`, and the PNG files, 64x64 pixels, into `images/train` and `images/test`.
     There are 13 answers. A folder that holds the data already is left as it is.
 

@@ -13,7 +13,7 @@ def _expand_like(flags, reference):
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class ZeroAbsent(keras.layers.Layer):
-    """Replaces the content of absent rows by zeros, so that nothing in it can reach the model.
+    """Reindices the content of absent rows by zeros, so that nothing in it can reach the model.
 
     `where(present, inputs, 0)`: unlike a product, this also stops NaN and out-of-range ids. Own design.
 
@@ -43,7 +43,7 @@ class ZeroAbsent(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class MissingEmbedding(keras.layers.Layer):
-    """Replaces the vector of absent rows by a learned one, in training and afterwards alike.
+    """Reindices the vector of absent rows by a learned one, in training and afterwards alike.
 
     Own design, after the learnable missing-modality embeddings of "Bag of Tricks for Multimodal AutoML" (2024).
 
@@ -51,10 +51,10 @@ class MissingEmbedding(keras.layers.Layer):
         initializer: what the vector starts as; the neutral element of the fusion that uses it.
 
     Call arguments:
-        vectors: float tensor `(batch, width)`.
+        vectors: float tensor `(batch, units)`.
         present: bool tensor `(batch,)`.
 
-    Output shape: `(batch, width)`.
+    Output shape: `(batch, units)`.
 
     Example:
 
@@ -126,12 +126,12 @@ class ModalityDropout(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class PositionEmbedding(keras.layers.Layer):
-    """Adds a learned vector to each place of a sequence, so that attention can tell places apart.
+    """Adds a learned vector to each index of a sequence, so that attention can tell positions apart.
 
     Reference: Gehring et al., "Convolutional Sequence to Sequence Learning" (2017).
 
     Call arguments:
-        tokens: float tensor `(batch, length, width)`, with a fixed length.
+        tokens: float tensor `(batch, length, units)`, with a fixed length.
 
     Output shape: as `tokens`.
 
@@ -156,13 +156,13 @@ class FeatureTokenizer(keras.layers.Layer):
     Tabular Data" (2021), section 3.3; the vectors of missing values are our own.
 
     Args:
-        value_counts: for each feature how many categories it has, the unknown one included; 0 for a number.
-        width: size of the vectors.
+        cardinalities: for each feature how many categories it has, the unknown one included; 0 for a number.
+        units: size of the vectors.
 
     Call arguments:
-        features: float tensor `(batch, features, 2)`: value or place of the category, and 1 where it is missing.
+        features: float tensor `(batch, features, 2)`: value or index of the category, and 1 where it is missing.
 
-    Output shape: `(batch, features, width)`.
+    Output shape: `(batch, features, units)`.
 
     Example:
 
@@ -170,40 +170,40 @@ class FeatureTokenizer(keras.layers.Layer):
     [2, 2, 4]
     """
 
-    def __init__(self, value_counts, width, **kwargs):
+    def __init__(self, cardinalities, units, **kwargs):
         super().__init__(**kwargs)
-        self.value_counts = list(value_counts)
-        self.width = width
+        self.cardinalities = list(cardinalities)
+        self.units = units
 
     def build(self, features_shape):
-        shape = (len(self.value_counts), self.width)
+        shape = (len(self.cardinalities), self.units)
         self.weight = self.add_weight(shape=shape, initializer="glorot_uniform", name="weight")
         self.bias = self.add_weight(shape=shape, initializer="random_normal", name="bias")
         self.missing = self.add_weight(shape=shape, initializer="random_normal", name="missing")
-        if any(self.value_counts):
+        if any(self.cardinalities):
             # The categories of all features, one after the other, in one table.
-            self.offsets = np.cumsum([0, *self.value_counts[:-1]]).astype("int32")
+            self.offsets = np.cumsum([0, *self.cardinalities[:-1]]).astype("int32")
             self.embedding = self.add_weight(
-                shape=(sum(self.value_counts), self.width), initializer="random_normal", name="embedding"
+                shape=(sum(self.cardinalities), self.units), initializer="random_normal", name="embedding"
             )
 
     def call(self, features):
         values, missing = features[..., 0:1], features[..., 1:2]
-        is_category = np.array(self.value_counts, bool)[:, None]
+        is_category = np.array(self.cardinalities, bool)[:, None]
         tokens = values * ops.where(is_category, 0.0, ops.cast(self.weight, values.dtype))
         tokens = tokens + ops.cast(self.bias, values.dtype) + missing * ops.cast(self.missing, values.dtype)
-        if any(self.value_counts):
-            places = ops.cast(values[..., 0], "int32") + self.offsets
-            places = ops.where(is_category[:, 0], places, 0)
-            embedded = ops.cast(ops.take(self.embedding, places, axis=0), values.dtype)
+        if any(self.cardinalities):
+            indices = ops.cast(values[..., 0], "int32") + self.offsets
+            indices = ops.where(is_category[:, 0], indices, 0)
+            embedded = ops.cast(ops.take(self.embedding, indices, axis=0), values.dtype)
             tokens = tokens + ops.where(is_category, embedded, 0.0)
         return tokens
 
     def compute_output_shape(self, features_shape):
-        return (*features_shape[:-1], self.width)
+        return (*features_shape[:-1], self.units)
 
     def get_config(self):
-        return {**super().get_config(), "value_counts": self.value_counts, "width": self.width}
+        return {**super().get_config(), "cardinalities": self.cardinalities, "units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -260,7 +260,7 @@ class LogMelSpectrogram(keras.layers.Layer):
 
     def call(self, samples):
         samples = ops.expand_dims(ops.cast(samples, "float32"), -1)
-        # Always 1, but no constant: the weights would be quantised with it, and the spectrum has to stay exact.
+        # Always 1, but no constant: the weights would be quantized with it, and the spectrum has to stay exact.
         one = 1.0 + ops.minimum(ops.abs(samples[0, 0, 0]), 0.0)
         spectrum = ops.conv(samples, one * self.waves, strides=self.frame_step, padding="valid")
         cosines, sines = ops.split(spectrum, 2, axis=-1)
@@ -270,8 +270,8 @@ class LogMelSpectrogram(keras.layers.Layer):
     def compute_frame_mask(self, samples):
         """Bool tensor `(batch, frames)`: False for frames after the last sample that is not 0; the first is True."""
         frames = self.compute_output_shape(samples.shape)[1]
-        places = ops.arange(samples.shape[-1], dtype="int32")
-        last = ops.max(ops.where(ops.not_equal(samples, 0), places, 0), axis=-1, keepdims=True)
+        indices = ops.arange(samples.shape[-1], dtype="int32")
+        last = ops.max(ops.where(ops.not_equal(samples, 0), indices, 0), axis=-1, keepdims=True)
         return ops.less_equal(ops.arange(frames, dtype="int32") * self.frame_step, last)
 
     def compute_output_shape(self, samples_shape):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from mmkeras.encoders import CNN, GRU, MLP, AudioCNN, Encoder, FrameGRU, HistoryGRU
+from mmkeras.encoders import AudioCNN, Encoder, HistoryGRU, ImageCNN, TabularMLP, TextGRU, VideoGRU
 from mmkeras.features import FEATURES
 from mmkeras.preprocessing import (
     AudioPreprocessor,
@@ -18,7 +18,7 @@ from mmkeras.preprocessing import (
 
 
 class Modality:
-    """Declares one input of a task: a preprocessor and an encoder. Serialisable, and holds no weights.
+    """Declares one input of a task: a preprocessor and an encoder. Serializable, and holds no weights.
 
     Args:
         preprocessor: takes raw cells to a tensor.
@@ -79,7 +79,7 @@ class Text(Modality):
     Args:
         vocabulary: word pieces, `[PAD]` first and `[UNK]` among them; None to learn them from the training rows.
         sequence_length: tokens a row; None for the length of the longest training text, at most 512.
-        vocabulary_size: how many word pieces to aim at when they are learnt.
+        vocabulary_size: how many word pieces to aim at when they are learned.
         lowercase: fold case and strip accents.
         encoder: `"gru"`, or an object from `mk.encoders`.
         column: the column to read, where it has another name than the input.
@@ -92,7 +92,7 @@ class Text(Modality):
     5
     """
 
-    encoders = {"gru": GRU}
+    encoders = {"gru": TextGRU}
 
     def __init__(
         self,
@@ -109,15 +109,15 @@ class Text(Modality):
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class Image(Modality):
-    """A column of pictures: paths of files, or their bytes.
+    """A column of images: paths of files, or their bytes.
 
     PNG, JPEG, GIF and BMP are read by TensorFlow, other formats are converted by Pillow.
 
     Args:
-        size: `(height, width)` in pixels that pictures are brought to, or one number for both.
-        fit: `"stretch"` the whole picture to the size, `"crop"` what is too much on two sides, or `"pad"` with black.
+        size: `(height, width)` in pixels that images are brought to, or one number for both.
+        fit: `"stretch"` the whole image to the size, `"crop"` what is too much on two sides, or `"pad"` with black.
         antialias: average over source pixels when shrinking.
-        max_pixels: larger pictures are refused.
+        max_pixels: larger images are refused.
         encoder: `"cnn"`, or an object from `mk.encoders`.
         augmentation: Keras layers such as `keras.layers.RandomFlip()`, which change the pixels in training only.
         column: the column to read, where it has another name than the input.
@@ -128,7 +128,7 @@ class Image(Modality):
     (48, 64, 3)
     """
 
-    encoders = {"cnn": CNN}
+    encoders = {"cnn": ImageCNN}
 
     def __init__(
         self,
@@ -209,7 +209,7 @@ class Video(Modality):
     (4, 32, 32, 3)
     """
 
-    encoders = {"gru": FrameGRU}
+    encoders = {"gru": VideoGRU}
 
     def __init__(
         self,
@@ -241,7 +241,7 @@ class Tabular(Modality):
     ['age', 'city']
     """
 
-    encoders = {"mlp": MLP}
+    encoders = {"mlp": TabularMLP}
 
     def __init__(
         self,

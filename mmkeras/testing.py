@@ -1,4 +1,4 @@
-"""Checks for encoders, fusions, tasks and artefacts: mmkeras's own tests use them, and yours can.
+"""Checks for encoders, fusions, tasks and artifacts: mmkeras's own tests use them, and yours can.
 
 Each raises `AssertionError` with the property that does not hold.
 """
@@ -42,7 +42,7 @@ def _require_close(expected, received, message, tolerance=1e-5):
 
 
 def make_features(
-    lengths: Mapping[str, int], batch_size: int = 6, width: int = 8, seed: int = 0
+    lengths: Mapping[str, int], batch_size: int = 6, units: int = 8, seed: int = 0
 ) -> dict[str, Features]:
     """Random Features for each modality name, with the given number of tokens; some padded, some rows absent.
 
@@ -58,8 +58,8 @@ def make_features(
         present[0] = True
         mask = np.arange(length) < random.integers(1, length + 1, (batch_size, 1))
         mask &= present[:, None]
-        tokens = random.normal(size=(batch_size, length, width)).astype("float32") * mask[..., None]
-        pooled = random.normal(size=(batch_size, width)).astype("float32")
+        tokens = random.normal(size=(batch_size, length, units)).astype("float32") * mask[..., None]
+        pooled = random.normal(size=(batch_size, units)).astype("float32")
         features[name] = Features(
             tokens=tf.constant(tokens), mask=tf.constant(mask), pooled=tf.constant(pooled), present=tf.constant(present)
         )
@@ -76,7 +76,7 @@ def check_fusion(fusion: Fusion, features: Mapping[str, Features] | None = None)
     features = dict(features or make_features({"first": 3, "second": 5}))
     output = fusion(features)
     batch_size = len(output["present"])
-    _require(output["pooled"].shape == (batch_size, fusion.width), f"pooled has shape {output['pooled'].shape}")
+    _require(output["pooled"].shape == (batch_size, fusion.units), f"pooled has shape {output['pooled'].shape}")
     _require(output["tokens"].shape[:2] == output["mask"].shape, "tokens and mask differ in length")
     any_present = np.any([f["present"] for f in features.values()], axis=0)
     _require(np.array_equal(output["present"], any_present), "present is not where any modality is")
@@ -203,4 +203,4 @@ def check_reload(model: keras.Model, inputs: Mapping[str, np.ndarray]):
         command = [sys.executable, "-W", "error::UserWarning", "-c", _RELOAD, *map(str, paths)]
         process = subprocess.run(command, capture_output=True, text=True)
         _require(process.returncode == 0, f"it cannot be loaded in a fresh process:\n{process.stderr[-3000:]}")
-        _require_close(model.predict(inputs, verbose=0), np.load(paths[2]), "the loaded model predicts otherwise")
+        _require_close(model.predict(inputs, verbose=0), np.load(paths[2]), "the loaded model predicts something else")

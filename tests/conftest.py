@@ -33,10 +33,10 @@ def modalities():
 
 @pytest.fixture(scope="session")
 def trained(train, modalities):
-    """A classifier that has learnt something, also from rows without question or without image."""
+    """A classifier that has learned something, also from rows without question or without image."""
     keras.utils.set_random_seed(0)
-    model = mk.Classifier.from_source(train, modalities, fusion=mk.fusion.Product(width=32, modality_dropout=0.1))
-    batches = model.dataset(train, batch_size=64, training=True, cache=True)
+    model = mk.Classifier.from_source(train, modalities, fusion=mk.fusion.Product(units=32, modality_dropout=0.1))
+    batches = model.dataset(train, batch_size=64, shuffle=True, cache=True)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, 6 * len(batches))
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(batches, epochs=6, verbose=0)
@@ -45,9 +45,9 @@ def trained(train, modalities):
 
 @pytest.fixture(scope="session")
 def exported(trained, test, tmp_path_factory):
-    """Its artefacts, with the report, and a few raw rows."""
-    folder = tmp_path_factory.mktemp("export") / "artefacts"
-    # After so short a training answers are often close to each other, and 8 bits decide a few otherwise.
+    """Its artifacts, with the report, and a few raw rows."""
+    folder = tmp_path_factory.mktemp("export") / "artifacts"
+    # After so short a training answers are often close to each other, and 8 bits change a few.
     report = mk.export(trained, folder, rows=test, tolerances={"tflite_dynamic_range": mk.Tolerance(agreement=0.98)})
     rows = [
         {"question": question, "image": image}

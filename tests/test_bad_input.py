@@ -40,22 +40,22 @@ def test_a_truncated_png(folder):
     (folder / "2.png").write_bytes(data[: len(data) // 2])
     assert check_one(read(folder, "what?,2.png,red")) == (
         f"rows.csv, row 3, column 'image' (2.png): damaged image: its {len(data) // 2} bytes cannot be decoded. "
-        "To mend it: replace the file."
+        "Fix: replace the file."
     )
 
 
 def test_a_path_that_does_not_exist(folder):
     assert check_one(read(folder, "what?,img/9.png,red")) == (
         f"rows.csv, row 3, column 'image' (img/9.png): file not found: no file at {folder / 'img/9.png'}. "
-        "To mend it: correct the path; it is relative to the table's folder."
+        "Fix: correct the path; it is relative to the table's folder."
     )
 
 
 def test_a_text_file_named_png(folder):
-    (folder / "2.png").write_text("not a picture")
+    (folder / "2.png").write_text("not a image")
     assert check_one(read(folder, "what?,2.png,red")) == (
-        "rows.csv, row 3, column 'image' (2.png): not an image: it starts with b'not a pi', which is no known format. "
-        "To mend it: convert the file to PNG or JPEG."
+        "rows.csv, row 3, column 'image' (2.png): not an image: it starts with b'not a im', which is no known format. "
+        "Fix: convert the file to PNG or JPEG."
     )
 
 
@@ -63,7 +63,7 @@ def test_an_empty_file(folder):
     (folder / "2.png").write_bytes(b"")
     assert check_one(read(folder, "what?,2.png,red")) == (
         "rows.csv, row 3, column 'image' (2.png): empty file: it has 0 bytes. "
-        "To mend it: replace the file, or leave the cell empty."
+        "Fix: replace the file, or leave the cell empty."
     )
 
 
@@ -72,17 +72,17 @@ def test_a_folder_in_place_of_a_file(folder):
     assert "row 3, column 'image' (sub): not a file: it is a folder" in check_one(read(folder, "what?,sub,red"))
 
 
-def test_a_picture_of_forty_megapixels(folder):
+def test_a_image_of_forty_megapixels(folder):
     PIL.Image.new("L", (8000, 5000)).save(folder / "2.png")
     assert check_one(read(folder, "what?,2.png,red")) == (
         "rows.csv, row 3, column 'image' (2.png): image too large: it has 40.0 megapixels, more than the 33.6 allowed. "
-        "To mend it: shrink the file, or allow it by mk.Image(max_pixels=40000000)."
+        "Fix: shrink the file, or allow it by mk.Image(max_pixels=40000000)."
     )
 
 
 def test_a_row_without_label(folder):
     assert check_one(read(folder, "what?,2.png,")) == (
-        "rows.csv, row 3, column 'answer': no label: the cell is empty. To mend it: label the row."
+        "rows.csv, row 3, column 'answer': no label: the cell is empty. Fix: label the row."
     )
 
 
@@ -96,7 +96,7 @@ def test_a_label_never_seen_in_training(folder, trained):
     source = read(folder, "what color is it?,2.png,blu")
     assert str(trained.check(source).problems[0]) == (
         "rows.csv, row 3, column 'answer' (blu): unknown label: the model knows 13 labels, and not this one. "
-        "To mend it: correct it to 'blue'."
+        "Fix: correct it to 'blue'."
     )
 
 
@@ -106,9 +106,9 @@ def test_a_question_in_another_script_is_used_and_named(trained):
     assert answer["answer"] in trained.classes
     size = len(trained.modalities["question"].preprocessor.vocabulary)
     assert str(caught[0].message).splitlines() == [
-        "rows: used all the same: 1 unknown words only.",
+        "rows: kept: 1 unknown words only.",
         f"  rows, row 1, column 'question' (какого цвета?): unknown words only: none of its words is in the "
-        f"vocabulary of {size} pieces, the model sees only [UNK]. To mend it: train on text in this script, or give "
+        f"vocabulary of {size} pieces, the model sees only [UNK]. Fix: train on text in this script, or give "
         "Text a vocabulary that has it.",
     ]
 

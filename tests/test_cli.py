@@ -45,8 +45,8 @@ def test_its_results_hold_every_figure(demo):
     assert results["peak_mib"] > 100
     assert results["seed"] == 0
     assert {"mmkeras", "tensorflow", "keras"} <= set(results["versions"])
-    for artefact in results["artefacts"]:
-        assert {"format", "bytes", "max_difference", "agreement", "latency_ms"} <= set(artefact)
+    for artifact in results["artifacts"]:
+        assert {"format", "bytes", "max_difference", "agreement", "latency_ms"} <= set(artifact)
 
 
 def test_its_report_is_one_file_with_everything_in_it(demo):
@@ -57,7 +57,7 @@ def test_its_report_is_one_file_with_everything_in_it(demo):
     assert len(images) == 2 + 12
     assert all(data.startswith(b"\x89PNG") for data in images)
     assert page.count("class='card") == 12
-    for text in ("What fusing brought", "Learning curves", "Confusion matrix", "Artefacts", "onnx", "truth:"):
+    for text in ("What fusing brought", "Learning curves", "Confusion matrix", "Artifacts", "onnx", "truth:"):
         assert text in page
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 rows = [{"words": "good" if i % 2 else "bad", "label": str(i % 2)} for i in range(300)]
 source = mk.read(rows, target="label")
 model = mk.Classifier.from_source(source, {"words": mk.Text(encoder="gru")})
-print(mk.export(model, "artefacts", formats=["saved_model"], rows=source))
+print(mk.export(model, "artifacts", formats=["saved_model"], rows=source))
 try:
-    mk.export(model, "artefacts", formats=["tflite"], rows=source)
+    mk.export(model, "artifacts", formats=["tflite"], rows=source)
 except ImportError as error:
     print(error)
 """
@@ -48,7 +48,7 @@ def test_the_wheel_trains_and_exports_without_extras(python, tmp_path):
     assert (process.returncode, process.stderr) == (0, "")
     assert "saved_model" in process.stdout
     assert "pip install 'mmkeras[export]'" in process.stdout
-    assert (tmp_path / "artefacts/saved_model/saved_model.pb").exists()
+    assert (tmp_path / "artifacts/saved_model/saved_model.pb").exists()
 
 
 def test_the_demo_says_which_extra_it_needs(python, tmp_path):

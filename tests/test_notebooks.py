@@ -26,10 +26,10 @@ def test_it_runs(path, tmp_path):
     for whole, small in SMALL:
         assert whole in budget.source
         budget.source = budget.source.replace(whole, small)
-    for cell in notebook.cells:  # on so little training, 8 bits decide a few answers otherwise
+    for cell in notebook.cells:  # on so little training, 8 bits change a few answers
         cell.source = cell.source.replace("rows=test)", f"rows=test, tolerances={TOLERANCES})")
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    assert (tmp_path / "artefacts.zip").exists()
+    assert (tmp_path / "artifacts.zip").exists()
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     assert "Compared with the Keras model on 1057 rows" in printed
     assert "I0000" not in printed and "UserWarning" not in printed

@@ -13,18 +13,18 @@ import mmkeras as mk
 pytestmark = pytest.mark.compat
 
 PACKAGE = Path(mk.__file__).parent
-STATIONS = ["data", "preprocessing", "encoders", "modalities", "fusion", "heads", "tasks", "exporting", "labelling"]
-STATIONS += ["demo", "cli"]
+STAGES = ["data", "preprocessing", "encoders", "modalities", "fusion", "heads", "tasks", "exporting", "labeling"]
+STAGES += ["demo", "cli"]
 LEAVES = ["_quiet", "features", "layers", "datasets"]
 ALL_SEEING = ["__init__", "__main__", "testing"]
 
 
-def _station_of(path):
+def _stage_of(path):
     relative = path.relative_to(PACKAGE)
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
-def _imported_stations(path):
+def _imported_stages(path):
     for node in ast.walk(ast.parse(path.read_text())):
         modules = [node.module] if isinstance(node, ast.ImportFrom) else []
         modules += [name.name for name in node.names] if isinstance(node, ast.Import) else []
@@ -36,22 +36,22 @@ def _imported_stations(path):
 def test_imports_run_forward_along_the_way_of_the_data():
     backward = []
     for path in sorted(PACKAGE.rglob("*.py")):
-        station = _station_of(path)
-        if station in ALL_SEEING:
+        stage = _stage_of(path)
+        if stage in ALL_SEEING:
             continue
-        for imported in _imported_stations(path):
-            if station in LEAVES:
+        for imported in _imported_stages(path):
+            if stage in LEAVES:
                 allowed = imported in LEAVES
             else:
-                allowed = imported in LEAVES or STATIONS.index(imported) <= STATIONS.index(station)
+                allowed = imported in LEAVES or STAGES.index(imported) <= STAGES.index(stage)
             if not allowed:
                 backward.append(f"{path.relative_to(PACKAGE)} imports {imported}")
     assert not backward
 
 
-def test_every_module_belongs_to_a_station():
-    names = {_station_of(path) for path in PACKAGE.rglob("*.py")}
-    assert names <= set(STATIONS + LEAVES + ALL_SEEING)
+def test_every_module_belongs_to_a_stage():
+    names = {_stage_of(path) for path in PACKAGE.rglob("*.py")}
+    assert names <= set(STAGES + LEAVES + ALL_SEEING)
 
 
 def _run_python(code):

@@ -17,7 +17,7 @@ def test_the_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     names = {}
     exec(compile(example, "README.md", "exec"), names)  # noqa: S102  our own text
-    assert {path.name for path in (tmp_path / "artefacts").iterdir()} == {
+    assert {path.name for path in (tmp_path / "artifacts").iterdir()} == {
         "saved_model",
         "model.tflite",
         "model_dynamic_range.tflite",

@@ -49,11 +49,11 @@ def clean(
 
     - `"duplicate"`: all cells and the label are those of an earlier row; files count by their content.
     - `"contradiction"`: all cells are those of another row, and the label is another one.
-    - `"near duplicate"`: a picture looks like one of an earlier row: at most 3 of 64 bits of their difference hashes
+    - `"near duplicate"`: a image looks like one of an earlier row: at most 3 of 64 bits of their difference hashes
       (Krawetz, "Kind of Like That", 2013) differ, and it is not the same file.
     - `"empty text"`: without a letter or a digit.
     - `"silent audio"`: no sample is louder than -60 dB.
-    - `"constant image"`: all pixels have the same colour, up to 2 levels of 255; for a video, in all frames.
+    - `"constant image"`: all pixels have the same color, up to 2 levels of 255; for a video, in all frames.
     - `"outlier"`: a number further than three interquartile ranges outside of the quartiles of its column.
     - `"impossible number"`: outside of its range in `ranges`.
 
@@ -91,7 +91,7 @@ def clean(
         usable.describe_problem(usable.row_numbers[row], column, cell, finding._replace(rejected=finding.kind in drop))
         for row, column, cell, finding in findings
     ]
-    order = {kind: place for place, kind in enumerate(KINDS)}
+    order = {kind: index for index, kind in enumerate(KINDS)}
     problems.sort(key=lambda problem: (problem.row, order[problem.kind]))
     report = replace(report, problems=sorted([*report.problems, *problems], key=lambda problem: problem.row))
     return Cleaned(source.without(report.rejected), report)
@@ -102,7 +102,7 @@ class _Facts(NamedTuple):
 
     digest: bytes
     finding: Finding | None = None
-    picture_hash: int | None = None
+    image_hash: int | None = None
 
 
 class _Input:
@@ -117,7 +117,7 @@ class _Input:
         self.facts = dict(zip(distinct, self._gather(distinct), strict=True))
 
     def _gather(self, cells):
-        if self.preprocessor.medium is None:
+        if self.preprocessor.media_type is None:
             return [_Facts(repr(cell).encode(), self._judge_text(cell)) for cell in cells]
         progress = keras.utils.Progbar(len(cells), unit_name="cell", verbose=int(len(cells) > 1000))
         prepare = tf.function(self.preprocessor.prepare_cell, autograph=False).get_concrete_function(
@@ -140,45 +140,45 @@ class _Input:
     def _look_at(self, cell, prepare):
         if not cell:
             return _Facts(b"")
-        medium = self.preprocessor.medium
+        media_type = self.preprocessor.media_type
         try:
-            content = media.load(cell, medium, self.preprocessor.media_options)
+            content = media.load(cell, media_type, self.preprocessor.media_options)
         except MediaError:  # it was in order a moment ago, when it was checked: nothing to compare
             return _Facts(repr(cell).encode())
         digest = hashlib.sha256(content if isinstance(content, bytes) else b"".join(content)).digest()
         values = prepare(tf.constant(content, tf.string)).numpy()
-        if medium == "audio":
+        if media_type == "audio":
             peak = float(np.abs(values).max(initial=0))
             return _Facts(digest, _SILENT if peak < _SILENCE else None)
         constant = np.ptp(values.reshape(-1, values.shape[-1]).astype(int), axis=0).max() <= _CONSTANT
-        if medium == "video":
+        if media_type == "video":
             constant = all(np.ptp(frame.reshape(-1, 3).astype(int), axis=0).max() <= _CONSTANT for frame in values)
-        picture_hash = _hash_picture(values) if medium == "image" and not constant else None
-        return _Facts(digest, _CONSTANT_IMAGE if constant else None, picture_hash)
+        image_hash = _hash_image(values) if media_type == "image" and not constant else None
+        return _Facts(digest, _CONSTANT_IMAGE if constant else None, image_hash)
 
     def find(self, ranges):
         """`(row, column, cell, finding)` of what is suspicious in this input alone."""
         for row, cell in enumerate(self.cells):
             if finding := self.facts[cell].finding:
                 yield row, self.columns[0], cell, finding
-        yield from self._find_similar_pictures()
+        yield from self._find_similar_images()
         for part, column in enumerate(self.columns):
             if column in getattr(self.preprocessor, "numbers", ()):
                 yield from _judge_numbers(column, [cell[part] for cell in self.cells], ranges.pop(column, None))
 
-    def _find_similar_pictures(self):
+    def _find_similar_images(self):
         firsts = {}
         for row, cell in enumerate(self.cells):
             firsts.setdefault(cell, row)
         seen = defaultdict(list)  # hashes with at most 3 differing bits have one of four quarters in common
         for cell, row in firsts.items():
             facts = self.facts[cell]
-            if facts.picture_hash is None:
+            if facts.image_hash is None:
                 continue
-            quarters = [(place, facts.picture_hash >> 16 * place & 0xFFFF) for place in range(4)]
+            quarters = [(index, facts.image_hash >> 16 * index & 0xFFFF) for index in range(4)]
             for other_row, other in [known for quarter in quarters for known in seen[quarter]]:
-                if other.digest != facts.digest and (other.picture_hash ^ facts.picture_hash).bit_count() <= _NEAR_BITS:
-                    detail = f"it looks like the picture of row {self.row_numbers[other_row]}"
+                if other.digest != facts.digest and (other.image_hash ^ facts.image_hash).bit_count() <= _NEAR_BITS:
+                    detail = f"it looks like the image of row {self.row_numbers[other_row]}"
                     yield row, self.columns[0], cell, Finding("near duplicate", detail, "keep one of them", False)
                     break
             for quarter in quarters:
@@ -186,11 +186,11 @@ class _Input:
 
 
 _SILENT = Finding("silent audio", "no sample is louder than -60 dB", "record it again, or leave the cell empty", False)
-_CONSTANT_IMAGE = Finding("constant image", "it has one colour only", "replace it, or leave the cell empty", False)
+_CONSTANT_IMAGE = Finding("constant image", "it has one color only", "replace it, or leave the cell empty", False)
 
 
-def _hash_picture(pixels):
-    """64 bits: whether each of 8x8 cells is darker than its neighbour to the right."""
+def _hash_image(pixels):
+    """64 bits: whether each of 8x8 cells is darker than its neighbor to the right."""
     gray = tf.image.resize(pixels.mean(axis=-1, keepdims=True), (_HASH_SIDE, _HASH_SIDE + 1), antialias=True)[..., 0]
     bits = (gray[:, 1:] > gray[:, :-1]).numpy().ravel()
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

@@ -72,11 +72,11 @@ def _show(cells):
 
 
 def _judge_bytes(cells):
-    starts = Counter(media.guess_medium(cell[:64]) for cell in cells)
-    medium, count = starts.most_common(1)[0]
-    if medium is None:
+    starts = Counter(media.guess_media_type(cell[:64]) for cell in cells)
+    media_type, count = starts.most_common(1)[0]
+    if media_type is None:
         return "unused", "its cells are bytes that begin like no known file"
-    return medium.capitalize(), f"{count / len(cells):.0%} of its cells are bytes that begin like such a file"
+    return media_type.capitalize(), f"{count / len(cells):.0%} of its cells are bytes that begin like such a file"
 
 
 def _judge(cells):

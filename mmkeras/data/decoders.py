@@ -27,12 +27,12 @@ class MediaError(ValueError):
     """A cell that cannot be converted. `finding` says why."""
 
     def __init__(self, finding: Finding):
-        super().__init__(f"{finding.kind}: {finding.detail}. To mend it: {finding.remedy}.")
+        super().__init__(f"{finding.kind}: {finding.detail}. Fix: {finding.remedy}.")
         self.finding = finding
 
 
 def convert(
-    medium: str,
+    media_type: str,
     cell: str | bytes,
     span: tuple[float, float] | None = None,
     options: Mapping | None = None,
@@ -43,11 +43,11 @@ def convert(
     What is in the file can neither crash, nor hang, nor exhaust the caller. Any number of threads may call.
 
     Args:
-        medium: "image", to one PNG: upright, RGB, the first frame, transparency dropped.
+        media_type: "image", to one PNG: upright, RGB, the first frame, transparency dropped.
             "audio", to one WAV: 16 bit, mono, also from the sound track of a video.
             "video", to a list of JPEG frames.
         cell: an absolute path, or the bytes of a file.
-        span: start and end in seconds, for audio and video. Sound and pictures of a file have the same clock, which
+        span: start and end in seconds, for audio and video. Sound and images of a file have the same clock, which
             starts with the first of them.
         options: image: `max_pixels`. Audio: `sample_rate` in hertz, `max_seconds` to stop at where there is no span.
             Video: `frames` (at the midpoints of so many equal parts; repeated where the video has fewer), or with
@@ -57,7 +57,7 @@ def convert(
     Raises:
         MediaError: the file is of no use; its `finding` names the reason and the remedy.
         ImportError: a package of the extra `media` is missing.
-        ValueError: of `medium` or `span`.
+        ValueError: of `media_type` or `span`.
 
     Example:
 
@@ -67,12 +67,12 @@ def convert(
     >>> tf.io.decode_png(convert("image", webp.getvalue())).shape
     TensorShape([2, 4, 3])
     """
-    if medium not in ("image", "audio", "video"):
-        raise ValueError(f"`medium` is 'image', 'audio' or 'video'. Received: medium={medium!r}")
+    if media_type not in ("image", "audio", "video"):
+        raise ValueError(f"`media_type` is 'image', 'audio' or 'video'. Received: media_type={media_type!r}")
     if span is not None and not 0 <= span[0] < span[1] < math.inf:
         raise ValueError(f"`span` is a start from 0 on and a later end, in seconds. Received: span={span}")
-    parts = _ask(medium, cell, span, options, time_limit)[1]
-    return parts if medium == "video" else parts[0]
+    parts = _ask(media_type, cell, span, options, time_limit)[1]
+    return parts if media_type == "video" else parts[0]
 
 
 def probe(cell: str | bytes, time_limit: float = 10.0) -> dict:
@@ -80,10 +80,10 @@ def probe(cell: str | bytes, time_limit: float = 10.0) -> dict:
     return _ask("probe", cell, None, None, time_limit)[0]["probe"]
 
 
-def _ask(medium, cell, span, options, time_limit):
+def _ask(media_type, cell, span, options, time_limit):
     is_path = isinstance(cell, str)
     request = {
-        "medium": medium,
+        "media_type": media_type,
         "path": cell if is_path else None,
         "span": None if span is None else [float(second) for second in span],
         "options": dict(options or {}),
@@ -202,7 +202,7 @@ class _Worker:
     def __init__(self):
         self._log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            # -P keeps the script's folder off the module path, where its neighbours would hide packages.
+            # -P keeps the script's folder off the module path, where its neighbors would hide packages.
             [sys.executable, "-P", "-W", "ignore", str(_SCRIPT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -49,7 +49,7 @@ def split_span(cell: str) -> tuple[str, tuple[float, float] | None]:
     return match[1], (float(match[2]), float(match[3]))
 
 
-def is_native(cell: str | bytes, medium: str, options: Mapping) -> bool:
+def is_native(cell: str | bytes, media_type: str, options: Mapping) -> bool:
     """Whether the graph decodes this located cell itself, given the preprocessor's `media_options`.
 
     Raises:
@@ -63,9 +63,9 @@ def is_native(cell: str | bytes, medium: str, options: Mapping) -> bool:
             return False
         with open(path, "rb") as file:
             head, size = file.read(_HEAD_BYTES), os.path.getsize(path)
-    if medium == "image":
+    if media_type == "image":
         return head.startswith(_IMAGE_STARTS)
-    if medium == "audio":
+    if media_type == "audio":
         by_extra = options["decoder"] == "tensorflow-io" and is_tensorflow_io_sound(head)
         return by_extra or _is_plain_wav(head, size, options["sample_rate"])
     return False
@@ -78,12 +78,12 @@ def is_tensorflow_io_sound(head: bytes) -> bool:
     )
 
 
-def guess_medium(head: bytes) -> str | None:
+def guess_media_type(head: bytes) -> str | None:
     """`"image"`, `"audio"` or `"video"` by how a file begins; None where that does not tell.
 
     Example:
 
-    >>> guess_medium(b"fLaC"), guess_medium(b"hello")
+    >>> guess_media_type(b"fLaC"), guess_media_type(b"hello")
     ('audio', None)
     """
     form = head[8:12]
@@ -113,32 +113,32 @@ def _is_plain_wav(head, size, sample_rate):
     )
 
 
-def load(cell: str | bytes, medium: str, options: Mapping) -> bytes | list[bytes]:
+def load(cell: str | bytes, media_type: str, options: Mapping) -> bytes | list[bytes]:
     """The content of a located cell as the raw signature takes it: an image file, a WAV file, or frames as JPEG files.
 
     Args:
         cell: a path, or the bytes of a file.
-        medium: `"image"`, `"audio"` or `"video"`.
+        media_type: `"image"`, `"audio"` or `"video"`.
         options: the preprocessor's `media_options`.
 
     Raises:
         MediaError: holds a `Finding` with what is wrong.
     """
-    if not isinstance(cell, bytes) and (finding := _find_file_problem(split_span(cell)[0], medium)):
+    if not isinstance(cell, bytes) and (finding := _find_file_problem(split_span(cell)[0], media_type)):
         raise MediaError(finding)
     try:
-        if is_native(cell, medium, options):
+        if is_native(cell, media_type, options):
             return cell if isinstance(cell, bytes) else Path(cell).read_bytes()
     except OSError as error:
         raise MediaError(
             Finding("unreadable file", error.strerror or str(error), "see to it that this user may read it", True)
         ) from None
     if isinstance(cell, bytes):
-        return decoders.convert(medium, cell, None, options)
-    return decoders.convert(medium, *split_span(cell), options)
+        return decoders.convert(media_type, cell, None, options)
+    return decoders.convert(media_type, *split_span(cell), options)
 
 
-def _find_file_problem(path, medium):
+def _find_file_problem(path, media_type):
     if os.path.isdir(path):
         return Finding("not a file", "it is a folder", "name a file in it", True)
     if os.path.islink(path) and not os.path.exists(path):
@@ -152,7 +152,7 @@ def _find_file_problem(path, medium):
     size = os.path.getsize(path)
     if size == 0:
         return Finding("empty file", "it has 0 bytes", "replace the file, or leave the cell empty", True)
-    if size > MAX_BYTES and medium == "image":
+    if size > MAX_BYTES and media_type == "image":
         return Finding(
             "file too large",
             f"it has {size / 2**20:,.0f} MiB, more than the {MAX_BYTES >> 20} allowed",

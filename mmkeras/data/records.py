@@ -39,7 +39,7 @@ class Records(Source):
         path: as given.
         shards: the TFRecord files.
         inputs: for each input of media how its cells were prepared.
-        positions: place of each row among all that were prepared.
+        positions: index of each row among all that were prepared.
         prepared_count: how many that are.
     """
 
@@ -63,7 +63,7 @@ class Records(Source):
 
     def _check_cells(self, columns, cells, preprocessor):
         # Media were read when they were prepared.
-        return [] if preprocessor.medium else super()._check_cells(columns, cells, preprocessor)
+        return [] if preprocessor.media_type else super()._check_cells(columns, cells, preprocessor)
 
     def require(self, row_preprocessor):
         """Sees to it that the media were prepared as `row_preprocessor` would.
@@ -73,7 +73,7 @@ class Records(Source):
         """
         for name, preprocessor in row_preprocessor.preprocessors.items():
             wanted = describe_media(preprocessor)
-            if preprocessor.medium and self.inputs.get(name) != wanted:
+            if preprocessor.media_type and self.inputs.get(name) != wanted:
                 raise ValueError(
                     f"{self.path} was prepared with {self.inputs.get(name, 'nothing')} for the input '{name}', and the "
                     f"model wants {wanted}. Prepare the rows again: mk.prepare(source, folder, model.modalities)"
@@ -91,11 +91,11 @@ def read_records(
     row_preprocessor,
     targets: np.ndarray | None = None,
     batch_size: int = 256,
-    training: bool = False,
+    shuffle: bool = False,
     cache: bool = False,
     seed: int = 0,
     deterministic: bool = True,
-    distribute: str | None = None,
+    data_service: str | None = None,
 ) -> tf.data.Dataset:
     """As `build_dataset`, with the media from the shards.
 
@@ -107,32 +107,32 @@ def read_records(
     features = {_POSITION: tf.io.FixedLenFeature((), tf.int64)}
     packed = {}
     for name, preprocessor in preprocessors.items():
-        if preprocessor.medium:
+        if preprocessor.media_type:
             features[name] = tf.io.FixedLenFeature((), tf.string)
         else:
             packed[name] = tf.constant(preprocessor.pack(columns[name]), tf.string)
-    places = np.full(max(records.positions, default=-1) + 2, -1)  # the last stands for rows that are not among these
-    places[records.positions] = np.arange(len(records))
+    indices = np.full(max(records.positions, default=-1) + 2, -1)  # the last stands for rows that are not among these
+    indices[records.positions] = np.arange(len(records))
 
-    def find_place(position):
-        return tf.gather(places, tf.minimum(position, len(places) - 1))
+    def find_index(position):
+        return tf.gather(indices, tf.minimum(position, len(indices) - 1))
 
     def is_chosen(serialized):
         position = tf.io.parse_single_example(serialized, {_POSITION: features[_POSITION]})[_POSITION]
-        return find_place(position) >= 0
+        return find_index(position) >= 0
 
     def parse(serialized):
         parsed = tf.io.parse_example(serialized, features)
-        place = find_place(parsed[_POSITION])
-        batch = {name: tf.gather(cells, place) for name, cells in packed.items()}
+        index = find_index(parsed[_POSITION])
+        batch = {name: tf.gather(cells, index) for name, cells in packed.items()}
         for name in preprocessors.keys() - packed.keys():
             batch[f"{name}_present"] = tf.strings.length(parsed[name]) > 0
             batch[name] = _decode_tensors(parsed[name], preprocessors[name].cell_spec)
         tensors = row_preprocessor.prepare_batch(batch)
-        return tensors if targets is None else (tensors, tf.gather(targets, place))
+        return tensors if targets is None else (tensors, tf.gather(targets, index))
 
     shards = tf.data.Dataset.from_tensor_slices([str(path) for path in records.shards])
-    if training:
+    if shuffle:
         shards = shards.shuffle(len(shards), seed=seed)
         dataset = shards.interleave(tf.data.TFRecordDataset, _SHARDS_AT_A_TIME, num_parallel_calls=_SHARDS_AT_A_TIME)
     else:
@@ -141,11 +141,11 @@ def read_records(
         dataset = dataset.filter(is_chosen)
     if cache:
         dataset = dataset.cache()
-    if training:
+    if shuffle:
         dataset = dataset.shuffle(_SHUFFLED_RECORDS, seed=seed)
     dataset = dataset.batch(batch_size).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = finish(dataset, deterministic, distribute)
-    if distribute is None:
+    dataset = finish(dataset, deterministic, data_service)
+    if data_service is None:
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(-(-len(records) // batch_size)))
     return dataset
 
@@ -178,12 +178,14 @@ def prepare(source: Source, folder: str | Path, modalities: Mapping, rows_a_shar
     Example:
 
         records = mk.prepare(mk.read("train.csv", target="answer"), "prepared", {"image": mk.Image(size=64)})
-        model.fit(model.dataset(records, training=True))
+        model.fit(model.dataset(records, shuffle=True))
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _INDEX).unlink(missing_ok=True)  # written anew when all is there
-    report = source.check({name: modality for name, modality in modalities.items() if not modality.preprocessor.medium})
+    report = source.check(
+        {name: modality for name, modality in modalities.items() if not modality.preprocessor.media_type}
+    )
     usable = source.without(report.rejected)
     writer = _ShardWriter(modalities)
     problems, rows, shards = list(report.problems), [], []
@@ -246,7 +248,7 @@ def _to_json(cell):
 
 @contextlib.contextmanager
 def _replacing(path):
-    """A text file that takes the place of `path` when all of it is written, and not before."""
+    """A text file that replaces `path` when all of it is written, and not before."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with scratch.open("w", encoding="utf-8") as file:
@@ -260,7 +262,7 @@ class _ShardWriter:
     """Writes the media of some rows to a TFRecord file, with a summary as JSON beside it."""
 
     def __init__(self, modalities):
-        self.modalities = {name: m for name, m in sorted(modalities.items()) if m.preprocessor.medium}
+        self.modalities = {name: m for name, m in sorted(modalities.items()) if m.preprocessor.media_type}
         self.inputs = {name: describe_media(m.preprocessor) for name, m in self.modalities.items()}
         self.prepare_cell = {
             name: tf.function(m.preprocessor.prepare_cell, autograph=False).get_concrete_function(
@@ -325,7 +327,7 @@ class _ShardWriter:
             return b""
         preprocessor = self.modalities[name].preprocessor
         try:
-            content = media.load(cell, preprocessor.medium, preprocessor.media_options)
+            content = media.load(cell, preprocessor.media_type, preprocessor.media_options)
         except MediaError as error:
             return error.finding
         try:

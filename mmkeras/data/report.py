@@ -35,7 +35,7 @@ class Problem:
         cell = f" ({self.cell})" if self.cell else ""
         return (
             f"{self.source}, row {self.row}, column '{self.column}'{cell}: "
-            f"{self.kind}: {self.detail}. To mend it: {self.remedy}."
+            f"{self.kind}: {self.detail}. Fix: {self.remedy}."
         )
 
 
@@ -75,7 +75,7 @@ class Report:
                 f"{self.source}: {len(self.rejected):,} of {self.rows:,} rows are left out: {self.summarize(True)}."
             )
         if noted := self.summarize(False):
-            lines.append(f"{self.source}: used all the same: {noted}.")
+            lines.append(f"{self.source}: kept: {noted}.")
         lines += [f"  {problem}" for problem in self.problems[:3]]
         if len(self.problems) > 3:
             lines.append("  `print(model.check(source))` names them all.")
@@ -90,7 +90,7 @@ class Report:
         if self.rejected:
             lines.append(f"  left out: {self.summarize(True)}")
         if noted := self.summarize(False):
-            lines.append(f"  used all the same: {noted}")
+            lines.append(f"  kept: {noted}")
         lines += [f"  {problem}" for problem in self.problems[:_SHOWN]]
         if len(self.problems) > _SHOWN:
             lines.append(f"  ... and {len(self.problems) - _SHOWN:,} more in `report.problems`")

@@ -100,7 +100,7 @@ class Source:
         """The cells of a modality in the form that `preprocessor` takes: text, the path or the bytes of a file, a tuple
         of items, or, where it reads several columns, a tuple of these.
         """
-        if preprocessor.medium:
+        if preprocessor.media_type:
             read_column = self.files
         elif None in preprocessor.raw_shape:
             read_column = self.lists
@@ -202,7 +202,7 @@ class Source:
         key = (*columns, json.dumps(preprocessor.get_config()))
         if key not in self._checked:  # reading every file is worth doing once
             distinct = sorted({cell for cell in cells if not is_empty(cell)}, key=repr)
-            outside = {cell: [f] for cell, f in self.find_outside(distinct).items()} if preprocessor.medium else {}
+            outside = {cell: [f] for cell, f in self.find_outside(distinct).items()} if preprocessor.media_type else {}
             found = outside | _check_distinct(
                 [cell for cell in distinct if cell not in outside], preprocessor, columns[0]
             )
@@ -245,7 +245,7 @@ class Source:
         return problems
 
     def describe_problem(self, row: int, column: str, cell, finding: Finding) -> Problem:
-        """What was found wrong with one cell, with its place."""
+        """What was found wrong with one cell, with where it is."""
         shown = f"{len(cell)} bytes" if isinstance(cell, bytes) else " ".join(cell) if isinstance(cell, tuple) else cell
         if isinstance(cell, str) and Path(cell).is_relative_to(self.folder):
             shown = str(Path(cell).relative_to(self.folder))
@@ -286,7 +286,7 @@ def _check_distinct(cells, preprocessor, column) -> dict:
     """The findings by cell, with a progress bar where files are read."""
     chunks = [cells[i : i + _CELLS_A_CHUNK] for i in range(0, len(cells), _CELLS_A_CHUNK)]
     progress = keras.utils.Progbar(
-        len(cells), unit_name="cell", verbose=int(len(chunks) > 4 and preprocessor.medium is not None)
+        len(cells), unit_name="cell", verbose=int(len(chunks) > 4 and preprocessor.media_type is not None)
     )
     if progress.verbose:
         print(f"Checking the files of column '{column}'")
@@ -300,14 +300,14 @@ def _check_distinct(cells, preprocessor, column) -> dict:
 
 
 def _check_chunk(cells, preprocessor):
-    if preprocessor.medium is None:
+    if preprocessor.media_type is None:
         return preprocessor.find_problems(cells)
     return [_check_file(cell, preprocessor) for cell in cells]
 
 
 def _check_file(cell, preprocessor):
     try:
-        content = media.load(cell, preprocessor.medium, preprocessor.media_options)
+        content = media.load(cell, preprocessor.media_type, preprocessor.media_options)
     except MediaError as error:
         return [error.finding]
     return preprocessor.find_problems([content])[0]

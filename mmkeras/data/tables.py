@@ -154,9 +154,9 @@ def read_class_folders(folder: Path) -> pd.DataFrame:
     for label in sorted(
         entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith(".")
     ):
-        for place, folders, files in os.walk(folder / label):
+        for parent, folders, files in os.walk(folder / label):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            paths = [Path(place, name) for name in sorted(files) if not name.startswith(".")]
+            paths = [Path(parent, name) for name in sorted(files) if not name.startswith(".")]
             rows += [(path.relative_to(folder).as_posix(), label) for path in paths]
     if not rows:
         raise ValueError(f"{folder} holds no files in folders of their class, such as {folder}/cat/1.jpg.")

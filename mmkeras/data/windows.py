@@ -31,7 +31,7 @@ def windows(source: Source, column: str, seconds: float, step: float | None = No
     Example:
 
         source = mk.windows(mk.read("recordings.csv"), "file", seconds=4, step=2)
-        modalities = {"sound": mk.Audio(seconds=4, column="file"), "picture": mk.Video(frames=8, column="file")}
+        modalities = {"sound": mk.Audio(seconds=4, column="file"), "image": mk.Video(frames=8, column="file")}
     """
     step = seconds if step is None else step
     if not seconds > 0 or not step > 0:

@@ -1,4 +1,4 @@
-"""How each artefact answers raw rows: what a user of the artefacts writes."""
+"""How each artifact answers raw rows: what a user of the artifacts writes."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ _DELEGATE_LINE = re.compile(rb"INFO: Created TensorFlow Lite")
 
 
 def answer_with_all(model, folder: Path, source) -> list[dict]:
-    """For each row its cells, the true label, and the answers of the Keras model and of every artefact."""
+    """For each row its cells, the true label, and the answers of the Keras model and of every artifact."""
     raw = {name: tf.constant(cells, tf.string) for name, cells in model.load_cells(source).items()}
     tensors = {name: tensor.numpy() for name, tensor in model.preprocessor(raw).items()}
     answers = {

@@ -1,4 +1,4 @@
-"""`report.html`: one file with pictures and tables, which opens without a network."""
+"""`report.html`: one file with images and tables, which opens without a network."""
 
 import base64
 import io
@@ -44,7 +44,7 @@ def write_report(path: Path, model, test, row_count: int, histories: dict, expor
     accuracy = results["accuracy"]
     best_alone = max(accuracy["question"], accuracy["image"])
     sections = [
-        "<h1>Questions about pictures</h1>",
+        "<h1>Questions about images</h1>",
         f"<p class=quiet>{results['rows']['training']:,} training rows, {results['rows']['test']:,} test rows of "
         f"easy-VQA, {results['epochs']} epochs for each model, seed {results['seed']}, {results['cores']} cores</p>",
         f"<p>Fusing question and image answers <b>{accuracy['fused']:.2%}</b> of the test rows rightly; "
@@ -58,7 +58,7 @@ def write_report(path: Path, model, test, row_count: int, histories: dict, expor
         f"<h2>{row_count} test rows</h2>",
         "<p class=quiet>Mistakes come first, up to three where there are any; the others are evenly spaced.</p>",
         _cards(model, test, predictions, truth, row_count),
-        "<h2>Artefacts, each run by its own runtime and compared with the Keras model</h2>",
+        "<h2>Artifacts, each run by its own runtime and compared with the Keras model</h2>",
         _parity_table(export_report),
         "<h2>The same raw rows, answered by each</h2>",
         _answers_table(answers),
@@ -94,7 +94,7 @@ def _parity_table(report):
             "-" if a.accuracy is None else f"{a.accuracy:.2%}",
             f"{a.latency_ms:.2f} ms",
         )
-        for a in report.artefacts
+        for a in report.artifacts
     ]
     missing = ", ".join(f"{count} without {escape(name)}" for name, count in report.missing.items())
     header = ("format", "size", "largest difference", "same answer", "accuracy", "one row")

@@ -1,4 +1,4 @@
-"""The main job from raw rows to proven artefacts, on real questions about real pictures. `mmkeras demo` runs it."""
+"""The main job from raw rows to proven artifacts, on real questions about real images. `mmkeras demo` runs it."""
 
 import importlib.metadata
 import json
@@ -28,7 +28,7 @@ def run(folder: str | Path = "demo", epochs: int = 15, rows: int | None = None, 
     """Trains on questions alone, on images alone and on both, exports the last, and writes what came of it.
 
     Args:
-        folder: gets the data, the artefacts, `report.html` and `results.json`.
+        folder: gets the data, the artifacts, `report.html` and `results.json`.
         epochs: for each of the three models.
         rows: how many training and test rows to use; None for all 38,575 and 9,673.
         seed: of the split, the weights and the shuffle.
@@ -61,15 +61,15 @@ def run(folder: str | Path = "demo", epochs: int = 15, rows: int | None = None, 
 
     print("\n=== Export ===", flush=True)
     start = time.perf_counter()
-    # A model that was trained on a part of the rows is unsure more often, and 8 bits then decide otherwise more often.
+    # A model that was trained on a part of the rows is unsure more often, and 8 bits then change more answers.
     tolerances = {} if rows is None else {"tflite_dynamic_range": mk.Tolerance(agreement=0.97)}
-    export_report = mk.export(models["fused"], folder / "artefacts", rows=test, tolerances=tolerances)
+    export_report = mk.export(models["fused"], folder / "artifacts", rows=test, tolerances=tolerances)
     seconds["export"] = time.perf_counter() - start
     print(export_report)
 
     shown = test.select(np.linspace(0, len(test) - 1, ANSWERED_ROWS, dtype=int))
-    answers = answering.answer_with_all(models["fused"], folder / "artefacts", shown)
-    print("\n=== The same raw rows, answered by the model and by each artefact ===")
+    answers = answering.answer_with_all(models["fused"], folder / "artifacts", shown)
+    print("\n=== The same raw rows, answered by the model and by each artifact ===")
     for row in answers:
         told = ", ".join(f"{name}: {answer}" for name, answer in row["answers"].items())
         print(f"{row['question']} [{row['image']}] {told}")
@@ -78,7 +78,7 @@ def run(folder: str | Path = "demo", epochs: int = 15, rows: int | None = None, 
         "accuracy": accuracy,
         "seconds": seconds,
         "peak_mib": _measure_peak_mib(),
-        "artefacts": [asdict(artefact) for artefact in export_report.artefacts],
+        "artifacts": [asdict(artifact) for artifact in export_report.artifacts],
         "rows": {"training": len(train), "validation": len(validation), "test": len(test)},
         "epochs": epochs,
         "seed": seed,
@@ -94,7 +94,7 @@ def run(folder: str | Path = "demo", epochs: int = 15, rows: int | None = None, 
 
 
 def _read_data(folder, rows, seed):
-    """Training, validation and test rows; no picture is in two of them."""
+    """Training, validation and test rows; no image is in two of them."""
     print(f"Writing the data to {folder / 'data'} ...", flush=True)
     data = mk.datasets.easy_vqa(folder / "data")
     train = mk.read(data / "train.csv", target="answer")
@@ -106,8 +106,8 @@ def _read_data(folder, rows, seed):
 
 
 def _train(train, validation, modalities, epochs, seed):
-    model = mk.Classifier.from_source(train, modalities, fusion=mk.fusion.Product(width=64))
-    training_batches = model.dataset(train, BATCH_SIZE, training=True, cache=True, seed=seed)
+    model = mk.Classifier.from_source(train, modalities, fusion=mk.fusion.Product(units=64))
+    training_batches = model.dataset(train, BATCH_SIZE, shuffle=True, cache=True, seed=seed)
     rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * len(training_batches))
     model.compile(
         optimizer=keras.optimizers.Adam(rate),

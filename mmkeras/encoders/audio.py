@@ -11,27 +11,27 @@ from mmkeras.layers import LogMelSpectrogram
 class AudioCNN(Encoder):
     """A log-mel spectrogram, then convolutions over time.
 
-    Each block halves the time: convolution of 5 steps with stride 2, batch normalisation, ReLU. Tokens are the steps
+    Each block halves the time: convolution of 5 steps with stride 2, batch normalization, ReLU. Tokens are the steps
     that are left, 1/8 of those of the spectrogram; the pooled vector is made from their mean and maximum. Zeros at the
     end of a recording count as padding. Own design.
 
     Args:
-        width: size of the tokens and of the pooled vector.
+        units: size of the tokens and of the pooled vector.
         filters: one number a block.
         mel_bins: bands of the spectrogram.
         dropout: share of the pooled values that is dropped in training.
 
     Example:
 
-    >>> audio = mk.Audio(seconds=1, encoder=mk.encoders.AudioCNN(width=8))
+    >>> audio = mk.Audio(seconds=1, encoder=mk.encoders.AudioCNN(units=8))
     >>> audio.build_encoder("speech").output["tokens"].shape
     (None, 13, 8)
     """
 
     def __init__(
-        self, width: int = 64, filters: tuple[int, ...] = (64, 64, 128), mel_bins: int = 64, dropout: float = 0.3
+        self, units: int = 64, filters: tuple[int, ...] = (64, 64, 128), mel_bins: int = 64, dropout: float = 0.3
     ):
-        super().__init__(width)
+        super().__init__(units)
         self.filters = tuple(filters)
         self.mel_bins = mel_bins
         self.dropout = dropout
@@ -52,8 +52,8 @@ class AudioCNN(Encoder):
         mean = ops.sum(steps * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1)
         largest = ops.max(steps * weights, axis=1)  # ReLU leaves nothing below the zeros of the padding
         values = keras.layers.Dropout(self.dropout, name="dropout")(ops.concatenate([mean, largest], axis=-1))
-        tokens = keras.layers.Dense(self.width, name="tokens_dense")(steps)
-        return tokens, mask, keras.layers.Dense(self.width, name="pooled_dense")(values)
+        tokens = keras.layers.Dense(self.units, name="tokens_dense")(steps)
+        return tokens, mask, keras.layers.Dense(self.units, name="pooled_dense")(values)
 
     def get_config(self):
         return {

@@ -13,20 +13,20 @@ class Encoder:
     """Declares how one modality is encoded; `build_model` makes the functional Keras model of it.
 
     Around what a subclass does in `encode`, every encoder zeroes the content of absent rows before anything reads
-    it, and normalises tokens and pooled vector (Ba et al., "Layer Normalization", 2016), so that no branch
+    it, and normalizes tokens and pooled vector (Ba et al., "Layer Normalization", 2016), so that no branch
     outweighs another when they are fused.
 
     Subclasses are registered with Keras, keep their constructor arguments as attributes of the same name, and
     return them from `get_config`.
 
     Args:
-        width: size of the token vectors and of the pooled vector.
+        units: size of the token vectors and of the pooled vector.
     """
 
-    def __init__(self, width: int = 64):
-        if width < 1:
-            raise ValueError(f"`width` of {type(self).__name__} is at least 1. Received: width={width}")
-        self.width = width
+    def __init__(self, units: int = 64):
+        if units < 1:
+            raise ValueError(f"`units` of {type(self).__name__} is at least 1. Received: units={units}")
+        self.units = units
 
     def encode(self, inputs, preprocessor):
         """Symbolic inputs `(batch, *preprocessor.shape)` to tokens, mask and pooled vector, as in `Features`."""
@@ -59,7 +59,7 @@ class Encoder:
         tokens = keras.layers.LayerNormalization(name="tokens_norm")(tokens)
         pooled = keras.layers.LayerNormalization(name="pooled_norm")(pooled)
         mask = ops.logical_and(mask, ops.expand_dims(present, 1))
-        tokens = ZeroPadding(name="tokens")(tokens, mask)
+        tokens = MaskTokens(name="tokens")(tokens, mask)
 
         # === Functional model ===
         features = Features(tokens=tokens, mask=mask, pooled=pooled, present=present)
@@ -70,7 +70,7 @@ class Encoder:
         )
 
     def get_config(self) -> dict:
-        return {"width": self.width}
+        return {"units": self.units}
 
     @classmethod
     def from_config(cls, config):
@@ -78,11 +78,11 @@ class Encoder:
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class ZeroPadding(keras.layers.Layer):
+class MaskTokens(keras.layers.Layer):
     """Zeroes the tokens that the mask says are padding.
 
     Call arguments:
-        tokens: float tensor `(batch, length, width)`.
+        tokens: float tensor `(batch, length, units)`.
         mask: bool tensor `(batch, length)`.
 
     Output shape: as `tokens`.

@@ -1,4 +1,4 @@
-"""Encoders of behaviour histories."""
+"""Encoders of behavior histories."""
 
 import keras
 from keras import ops
@@ -15,19 +15,19 @@ class HistoryGRU(Encoder):
     Recurrent Neural Networks" (2015); the embedding of gaps is our own.
 
     Args:
-        width: units of the GRU.
+        units: units of the GRU.
         embedding_dim: size of the vectors that stand for items.
         dropout: share of the embedded inputs that is dropped in training.
 
     Example:
 
-    >>> clicks = mk.History(sequence_length=4, items=["tea", "cup"], encoder=mk.encoders.HistoryGRU(width=8))
+    >>> clicks = mk.History(sequence_length=4, items=["tea", "cup"], encoder=mk.encoders.HistoryGRU(units=8))
     >>> clicks.build_encoder("clicks").output["tokens"].shape
     (None, 4, 8)
     """
 
-    def __init__(self, width: int = 64, embedding_dim: int = 64, dropout: float = 0.0):
-        super().__init__(width)
+    def __init__(self, units: int = 64, embedding_dim: int = 64, dropout: float = 0.0):
+        super().__init__(units)
         self.embedding_dim = embedding_dim
         self.dropout = dropout
 
@@ -36,7 +36,7 @@ class HistoryGRU(Encoder):
         mask = ops.not_equal(ids, PADDING)
         items = keras.layers.Embedding(len(preprocessor.items) + 2, self.embedding_dim, name="items")(ids)
         embedded = items + keras.layers.Embedding(GAP_BUCKETS, self.embedding_dim, name="gaps")(gaps)
-        gru = keras.layers.GRU(self.width, dropout=self.dropout, return_sequences=True, return_state=True, name="gru")
+        gru = keras.layers.GRU(self.units, dropout=self.dropout, return_sequences=True, return_state=True, name="gru")
         tokens, state = gru(embedded, mask=mask)
         return tokens, mask, state
 

@@ -10,27 +10,27 @@ _GRID = 4
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class CNN(Encoder):
+class ImageCNN(Encoder):
     """A small convolutional network that keeps track of where things are.
 
-    Each block halves the picture: convolution 3x3 with stride 2, batch normalisation (Ioffe and Szegedy, 2015),
+    Each block halves the image: convolution 3x3 with stride 2, batch normalization (Ioffe and Szegedy, 2015),
     ReLU. What is left is averaged over a grid of at least 4x4 cells, where there are so many; its cells, with a
-    learned vector for their place, are the tokens, and a dense layer over all of them gives the pooled vector.
+    learned vector for their position, are the tokens, and a dense layer over all of them gives the pooled vector.
     Own design.
 
     Args:
-        width: size of the pooled vector and of the tokens.
+        units: size of the pooled vector and of the tokens.
         filters: one number a block.
         dropout: share of the grid's values that is dropped in training, before the dense layer.
 
     Example:
 
-    >>> mk.Image(size=32, encoder=mk.encoders.CNN(width=8)).build_encoder("image").output["tokens"].shape
+    >>> mk.Image(size=32, encoder=mk.encoders.ImageCNN(units=8)).build_encoder("image").output["tokens"].shape
     (None, 16, 8)
     """
 
-    def __init__(self, width: int = 64, filters: tuple[int, ...] = (16, 32, 64), dropout: float = 0.3):
-        super().__init__(width)
+    def __init__(self, units: int = 64, filters: tuple[int, ...] = (16, 32, 64), dropout: float = 0.3):
+        super().__init__(units)
         self.filters = tuple(filters)
         self.dropout = dropout
 
@@ -45,9 +45,9 @@ class CNN(Encoder):
         pool_size = tuple(max(1, side // _GRID) for side in pixels.shape[1:3])
         grid = keras.layers.AveragePooling2D(pool_size, name="grid")(pixels)
         cells = keras.layers.Reshape((-1, grid.shape[-1]), name="cells")(grid)
-        tokens = PositionEmbedding(name="tokens_position")(keras.layers.Dense(self.width, name="tokens_dense")(cells))
+        tokens = PositionEmbedding(name="tokens_position")(keras.layers.Dense(self.units, name="tokens_dense")(cells))
         values = keras.layers.Dropout(self.dropout, name="dropout")(keras.layers.Flatten(name="flatten")(cells))
-        pooled = keras.layers.Dense(self.width, name="pooled_dense")(values)
+        pooled = keras.layers.Dense(self.units, name="pooled_dense")(values)
         return tokens, ops.ones_like(tokens[:, :, 0], dtype="bool"), pooled
 
     def get_config(self):

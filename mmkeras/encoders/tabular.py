@@ -8,29 +8,30 @@ from mmkeras.layers import FeatureTokenizer
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class MLP(Encoder):
+class TabularMLP(Encoder):
     """One token a feature; a perceptron with one hidden layer over all of them gives the pooled vector.
 
     Args:
-        width: size of the tokens, of the hidden layer, and of the pooled vector.
+        units: size of the tokens, of the hidden layer, and of the pooled vector.
         dropout: share of the hidden units that is dropped in training.
 
     Example:
 
-    >>> profile = mk.Tabular(numbers=["age"], statistics={"age": (40, 15)}, vocabularies={}, encoder=mk.encoders.MLP(8))
+    >>> encoder = mk.encoders.TabularMLP(units=8)
+    >>> profile = mk.Tabular(numbers=["age"], statistics={"age": (40, 15)}, vocabularies={}, encoder=encoder)
     >>> profile.build_encoder("profile").output["tokens"].shape
     (None, 1, 8)
     """
 
-    def __init__(self, width: int = 64, dropout: float = 0.1):
-        super().__init__(width)
+    def __init__(self, units: int = 64, dropout: float = 0.1):
+        super().__init__(units)
         self.dropout = dropout
 
     def encode(self, inputs, preprocessor):
-        tokens = FeatureTokenizer(preprocessor.value_counts, self.width, name="tokenizer")(inputs)
-        hidden = keras.layers.Dense(self.width, "relu", name="hidden")(keras.layers.Flatten(name="flatten")(tokens))
+        tokens = FeatureTokenizer(preprocessor.cardinalities, self.units, name="tokenizer")(inputs)
+        hidden = keras.layers.Dense(self.units, "relu", name="hidden")(keras.layers.Flatten(name="flatten")(tokens))
         hidden = keras.layers.Dropout(self.dropout, name="dropout")(hidden)
-        pooled = keras.layers.Dense(self.width, name="pooled_dense")(hidden)
+        pooled = keras.layers.Dense(self.units, name="pooled_dense")(hidden)
         return tokens, ops.ones_like(tokens[:, :, 0], dtype="bool"), pooled
 
     def get_config(self):

@@ -4,30 +4,30 @@ import keras
 from keras import ops
 
 from mmkeras.encoders.base import Encoder
-from mmkeras.encoders.image import CNN
+from mmkeras.encoders.image import ImageCNN
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class FrameGRU(Encoder):
-    """Each frame is encoded as a picture, then they are read one after the other by a gated recurrent unit.
+class VideoGRU(Encoder):
+    """Each frame is encoded as a image, then they are read one after the other by a gated recurrent unit.
 
     The tokens are one a frame; black frames, which stand for those that a short video lacks, are masked. Reference:
     Donahue et al., "Long-term Recurrent Convolutional Networks" (2014), with a GRU for their LSTM.
 
     Args:
-        width: units of the GRU.
-        frame_encoder: an encoder of pictures.
+        units: units of the GRU.
+        frame_encoder: an encoder of images.
 
     Example:
 
-    >>> video = mk.Video(frames=4, size=16, encoder=mk.encoders.FrameGRU(width=8))
+    >>> video = mk.Video(frames=4, size=16, encoder=mk.encoders.VideoGRU(units=8))
     >>> video.build_encoder("clip").output["tokens"].shape
     (None, 4, 8)
     """
 
-    def __init__(self, width: int = 64, frame_encoder: Encoder | None = None):
-        super().__init__(width)
-        self.frame_encoder = CNN() if frame_encoder is None else frame_encoder
+    def __init__(self, units: int = 64, frame_encoder: Encoder | None = None):
+        super().__init__(units)
+        self.frame_encoder = ImageCNN() if frame_encoder is None else frame_encoder
 
     def encode(self, inputs, preprocessor):
         frames, *pixels = preprocessor.shape
@@ -35,7 +35,7 @@ class FrameGRU(Encoder):
         _, _, vectors = self.frame_encoder.encode(ops.reshape(inputs, (-1, *pixels)), preprocessor.image)
         vectors = ops.reshape(vectors, (-1, frames, vectors.shape[-1]))
         vectors = keras.layers.LayerNormalization(name="frames_norm")(vectors)
-        gru = keras.layers.GRU(self.width, return_sequences=True, return_state=True, name="gru")
+        gru = keras.layers.GRU(self.units, return_sequences=True, return_state=True, name="gru")
         tokens, state = gru(vectors, mask=mask)
         return tokens, mask, state
 

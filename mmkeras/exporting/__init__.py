@@ -1,6 +1,6 @@
 from mmkeras.exporting.child import ExportError as ExportError
 from mmkeras.exporting.export import export as export
-from mmkeras.exporting.parity import Artefact as Artefact
+from mmkeras.exporting.parity import Artifact as Artifact
 from mmkeras.exporting.parity import ExportReport as ExportReport
 from mmkeras.exporting.parity import ParityError as ParityError
 from mmkeras.exporting.parity import Tolerance as Tolerance

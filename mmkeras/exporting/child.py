@@ -12,7 +12,7 @@ _SHOWN_LINES = 15
 
 
 class ExportError(RuntimeError):
-    """An artefact could not be made or run. Nothing that looks finished was left behind."""
+    """An artifact could not be made or run. Nothing that looks finished was left behind."""
 
 
 def run_script(name: str, time_limit: float, **arguments) -> dict:
@@ -26,7 +26,7 @@ def run_script(name: str, time_limit: float, **arguments) -> dict:
     with tempfile.TemporaryDirectory(prefix="mmkeras-") as folder:
         request, answer, log = (Path(folder) / file for file in ("request.json", "answer.json", "log.txt"))
         request.write_text(json.dumps(arguments, default=str))
-        # -P keeps the script's folder off the module path, where its neighbours would hide packages.
+        # -P keeps the script's folder off the module path, where its neighbors would hide packages.
         command = [sys.executable, "-P", str(_SCRIPTS / f"{name}.py"), str(request), str(answer)]
         with log.open("w") as output:
             try:

@@ -1,4 +1,4 @@
-"""`mk.export`: from a task to artefacts, each proven by its own runtime."""
+"""`mk.export`: from a task to artifacts, each proven by its own runtime."""
 
 import importlib.metadata
 import importlib.util
@@ -13,7 +13,7 @@ import numpy as np
 from mmkeras.data import Source, read
 from mmkeras.exporting import saved_model
 from mmkeras.exporting.child import ExportError, run_script
-from mmkeras.exporting.parity import Artefact, ExportReport, Tolerance, compare
+from mmkeras.exporting.parity import Artifact, ExportReport, Tolerance, compare
 from mmkeras.exporting.rows import ProofRows, choose_rows
 from mmkeras.exporting.signatures import RAW, TENSORS
 
@@ -24,7 +24,7 @@ _PACKAGES = ("mmkeras", "tensorflow", "tensorflow-text", "keras", "tf2onnx", "on
 
 @dataclass(frozen=True)
 class _Workplace:
-    """What making and proving an artefact has at hand: the model, a scratch folder, and the rows written there."""
+    """What making and proving an artifact has at hand: the model, a scratch folder, and the rows written there."""
 
     model: object
     folder: Path
@@ -60,7 +60,7 @@ def _make_saved_model(work, target):
 def _run_saved_model(work, target):
     outputs = {name: str(work.folder / f"{name}.npz") for name in (RAW, TENSORS)}
     inputs = {RAW: work.row_files["raw"], TENSORS: work.row_files["tensors"]}
-    answer = work.run("run_saved_model", artefact=target, signatures=[RAW, TENSORS], inputs=inputs, outputs=outputs)
+    answer = work.run("run_saved_model", artifact=target, signatures=[RAW, TENSORS], inputs=inputs, outputs=outputs)
     return answer[RAW], [_load(path) for path in outputs.values()]
 
 
@@ -75,7 +75,7 @@ def _make_tflite(quantization):
 
 def _run_tflite(work, target):
     outputs = str(work.folder / f"{target.stem}.npz")
-    answer = work.run("run_tflite", artefact=target, signature=TENSORS, inputs=work.row_files["npz"], outputs=outputs)
+    answer = work.run("run_tflite", artifact=target, signature=TENSORS, inputs=work.row_files["npz"], outputs=outputs)
     foreign = [op for op in answer["ops"] if op.startswith("CUSTOM")]
     if foreign:
         raise ExportError(f"{target.name} holds ops that the TFLite interpreter does not have: {foreign}")
@@ -89,7 +89,7 @@ def _make_onnx(work, target):
 
 def _run_onnx(work, target):
     outputs = str(work.folder / f"{target.stem}.npz")
-    return work.run("run_onnx", artefact=target, inputs=work.row_files["npz"], outputs=outputs), [_load(outputs)]
+    return work.run("run_onnx", artifact=target, inputs=work.row_files["npz"], outputs=outputs), [_load(outputs)]
 
 
 def _load(path):
@@ -118,7 +118,7 @@ def export(
     tolerances: Mapping[str, Tolerance] | None = None,
     time_limit: float = 600,
 ) -> ExportReport:
-    """Writes artefacts of a task, runs each in its own runtime, and compares it with the model on real rows.
+    """Writes artifacts of a task, runs each in its own runtime, and compares it with the model on real rows.
 
     - `"saved_model"`: folder `saved_model`, with a signature for raw rows and one for tensors. For TF Serving and C.
     - `"tflite"`: `model.tflite`, float32, one row at a time. For phones.
@@ -126,7 +126,7 @@ def export(
     - `"onnx"`: `model.onnx`, any number of rows. For onnxruntime.
 
     Beside them it writes `labels.txt`, the classes by index, and `report.json`. Converters and runtimes run in
-    processes of their own. Artefacts appear in `folder` only when all are proven, and replace older ones there.
+    processes of their own. Artifacts appear in `folder` only when all are proven, and replace older ones there.
 
     Args:
         model: a task.
@@ -145,11 +145,11 @@ def export(
         ValueError: for an unknown format.
         ImportError: when a format needs a package that is not installed.
         ExportError: when a converter or a runtime fails; with the end of its log.
-        ParityError: when an artefact answers otherwise than the model.
+        ParityError: when an artifact differs from the model.
 
     Example:
 
-        report = mk.export(model, "artefacts", formats=["saved_model", "tflite"], rows=test)
+        report = mk.export(model, "artifacts", formats=["saved_model", "tflite"], rows=test)
     """
     _check_formats(formats, tolerances or {})
     folder = Path(folder)
@@ -163,13 +163,13 @@ def export(
         work = _Workplace(
             model, Path(scratch), proof_rows, proof_rows.write(model.preprocessor, Path(scratch) / "rows"), time_limit
         )
-        artefacts = [_make_and_prove(name, work, finished, tolerances or {}) for name in formats]
+        artifacts = [_make_and_prove(name, work, finished, tolerances or {}) for name in formats]
         (finished / "labels.txt").write_text("\n".join(model.classes) + "\n", encoding="utf-8")
         report = ExportReport(
             rows=len(proof_rows),
             missing=proof_rows.count_missing(),
             accuracy=proof_rows.measure_accuracy(proof_rows.expected),
-            artefacts=artefacts,
+            artifacts=artifacts,
             versions=_list_versions(),
         )
         report.save(finished / "report.json")
@@ -200,7 +200,7 @@ def _make_and_prove(name, work, finished, tolerances):
     answer, all_outputs = kind.run(work, target)
     tolerance = tolerances.get(name, kind.tolerance)
     compared = [compare(name, work.rows.expected, outputs, tolerance) for outputs in all_outputs]
-    return Artefact(
+    return Artifact(
         format=name,
         path=kind.file,
         bytes=sum(path.stat().st_size for path in [target, *target.rglob("*")] if path.is_file()),

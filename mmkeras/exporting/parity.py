@@ -1,4 +1,4 @@
-"""Compares what an artefact answers with what the Keras model answers to the same rows."""
+"""Compares what an artifact answers with what the Keras model answers to the same rows."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -8,12 +8,12 @@ import numpy as np
 
 
 class ParityError(RuntimeError):
-    """An artefact answers otherwise than the model. Nothing that looks finished was left behind."""
+    """An artifact differs from the model. Nothing that looks finished was left behind."""
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far an artefact may be from the model.
+    """How far an artifact may be from the model.
 
     Attributes:
         difference: largest difference of a probability; None when only the answers count.
@@ -25,8 +25,8 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class Artefact:
-    """One proven artefact.
+class Artifact:
+    """One proven artifact.
 
     Attributes:
         format: as given to `mk.export`.
@@ -34,7 +34,7 @@ class Artefact:
         bytes: its size, all files together.
         max_difference: largest difference of a probability from the Keras model.
         agreement: share of rows with the same answer as the Keras model.
-        accuracy: share of labelled rows that it answers rightly; None without labels.
+        accuracy: share of labeled rows that it answers rightly; None without labels.
         latency_ms: median time for one row, milliseconds, on one thread where the runtime lets us choose.
         ops: names of the ops inside, where the format lists them.
     """
@@ -54,17 +54,17 @@ class ExportReport:
     """What `mk.export` returns; print it to read it, `save` writes it as JSON.
 
     Attributes:
-        rows: how many rows each artefact answered.
+        rows: how many rows each artifact answered.
         missing: how many of them lacked each modality.
-        accuracy: of the Keras model on the labelled rows; None without labels.
-        artefacts: one entry a format.
+        accuracy: of the Keras model on the labeled rows; None without labels.
+        artifacts: one entry a format.
         versions: of the packages that took part.
     """
 
     rows: int
     missing: dict[str, int]
     accuracy: float | None
-    artefacts: list[Artefact]
+    artifacts: list[Artifact]
     versions: dict[str, str]
 
     def save(self, path: str | Path):
@@ -76,7 +76,7 @@ class ExportReport:
             f"Compared with the Keras model on {self.rows} rows ({missing}):",
             f"{'format':<22}{'size':>10}{'difference':>12}{'agreement':>11}{'accuracy':>10}{'one row':>10}",
         ]
-        for a in self.artefacts:
+        for a in self.artifacts:
             accuracy = "-" if a.accuracy is None else f"{a.accuracy:.2%}"
             lines.append(
                 f"{a.format:<22}{a.bytes / 1024:>6,.0f} KiB{a.max_difference:>12.1e}{a.agreement:>11.2%}"
@@ -89,9 +89,9 @@ def compare(name: str, expected: np.ndarray, received: np.ndarray, tolerance: To
     """The largest difference, and the share of rows with the same answer.
 
     Args:
-        name: of the artefact, for the message.
+        name: of the artifact, for the message.
         expected: probabilities of the Keras model, `(rows, classes)`.
-        received: those of the artefact.
+        received: those of the artifact.
         tolerance: how far they may be apart.
 
     Raises:
@@ -107,7 +107,7 @@ def compare(name: str, expected: np.ndarray, received: np.ndarray, tolerance: To
     too_far = tolerance.difference is not None and difference > tolerance.difference
     if too_far or agreement < tolerance.agreement or np.isinf(difference):
         raise ParityError(
-            f"{name} answers otherwise than the model. Furthest off is row {row}, output {output}: "
+            f"{name} differs from the model. Furthest off is row {row}, output {output}: "
             f"{received[row, output]:.6g} where the model says {expected[row, output]:.6g}. Allowed is a difference of "
             f"{'anything' if tolerance.difference is None else tolerance.difference}, found {difference:.3g}; "
             f"at least {tolerance.agreement:.2%} equal answers, found {agreement:.2%}. "

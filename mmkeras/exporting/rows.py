@@ -1,4 +1,4 @@
-"""The rows on which artefacts are proven, in the forms that their runtimes read."""
+"""The rows on which artifacts are proven, in the forms that their runtimes read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ class ProofRows:
         raw: for each input its raw cells, an array of text and bytes `(rows, *raw_shape)`, `""` for missing.
         tensors: what the preprocessor makes of them.
         expected: output of the Keras model, `(rows, classes)`.
-        targets: class indices of the first rows, `(labelled rows,)`; None without labels.
+        targets: class indices of the first rows, `(labeled rows,)`; None without labels.
     """
 
     raw: dict[str, np.ndarray]
@@ -32,7 +32,7 @@ class ProofRows:
         return len(self.expected)
 
     def measure_accuracy(self, output: np.ndarray) -> float | None:
-        """Share of the labelled rows that `output` answers rightly."""
+        """Share of the labeled rows that `output` answers rightly."""
         if self.targets is None:
             return None
         return float(np.mean(output[: len(self.targets)].argmax(axis=1) == self.targets))
@@ -41,7 +41,7 @@ class ProofRows:
         return {name: int(np.sum(~self.tensors[f"{name}_present"])) for name in self.raw}
 
     def write(self, preprocessor: RowPreprocessor, folder: Path) -> dict[str, str]:
-        """Writes the raw cells as serialised string tensors, and the tensors as such and as `.npz`."""
+        """Writes the raw cells as serialized string tensors, and the tensors as such and as `.npz`."""
         (folder / "raw").mkdir(parents=True)
         (folder / "tensors").mkdir()
         for name, cells in preprocessor.split_columns(self.raw).items():

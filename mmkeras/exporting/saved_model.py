@@ -1,4 +1,4 @@
-"""Writes the SavedModel that is an artefact, and the frozen ones that the converters start from."""
+"""Writes the SavedModel that is an artifact, and the frozen ones that the converters start from."""
 
 from pathlib import Path
 

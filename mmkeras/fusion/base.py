@@ -14,24 +14,24 @@ class Fusion(keras.layers.Layer):
     the order of their names, so the order of the dict does not matter.
 
     Args:
-        width: size of the fused vectors.
+        units: size of the fused vectors.
         modality_dropout: probability to treat a present modality as absent, each row for itself, in training.
         seed: of the dropout.
 
     Call arguments:
         features: dict from modality name to `Features`.
 
-    Returns: `Features`, with `pooled` of shape `(batch, width)`, and `present` where any modality is.
+    Returns: `Features`, with `pooled` of shape `(batch, units)`, and `present` where any modality is.
     """
 
     min_modalities = 1
     reads = FEATURES
 
-    def __init__(self, width=128, modality_dropout=0.0, seed=None, **kwargs):
+    def __init__(self, units=128, modality_dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        if width < 1:
-            raise ValueError(f"`width` of {type(self).__name__} is at least 1. Received: width={width}")
-        self.width = width
+        if units < 1:
+            raise ValueError(f"`units` of {type(self).__name__} is at least 1. Received: units={units}")
+        self.units = units
         self.modality_dropout = modality_dropout
         self.seed = seed
         self.drop_modalities = ModalityDropout(modality_dropout, seed, name="modality_dropout")
@@ -62,14 +62,14 @@ class Fusion(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "width": self.width,
+            "units": self.units,
             "modality_dropout": self.modality_dropout,
             "seed": self.seed,
         }
 
 
 class VectorFusion(Fusion):
-    """Base of the feature-level fusions: each modality's pooled vector is projected to `width`, then they are joined.
+    """Base of the feature-level fusions: each modality's pooled vector is projected to `units`, then they are joined.
 
     An absent modality's vector is a learned one, which starts as `neutral`. The tokens of the result are the
     projected vectors, one a modality.
@@ -82,15 +82,15 @@ class VectorFusion(Fusion):
         self.projections = {}
         self.missing_embeddings = {}
         for name in self.names:
-            self.projections[name] = keras.layers.Dense(self.width, dtype=self.dtype_policy, name=f"{name}_projection")
+            self.projections[name] = keras.layers.Dense(self.units, dtype=self.dtype_policy, name=f"{name}_projection")
             self.projections[name].build(shapes[name]["pooled"])
             self.missing_embeddings[name] = MissingEmbedding(
                 self.neutral, dtype=self.dtype_policy, name=f"{name}_missing"
             )
-            self.missing_embeddings[name].build((None, self.width))
+            self.missing_embeddings[name].build((None, self.units))
 
     def join(self, vectors):
-        """The projected vectors, a list of `(batch, width)`, to one `(batch, width)`."""
+        """The projected vectors, a list of `(batch, units)`, to one `(batch, units)`."""
         raise NotImplementedError
 
     def fuse(self, features, present, training):

@@ -13,18 +13,18 @@ class Concatenation(VectorFusion):
 
     Args: as for every `Fusion`.
 
-    Output shape: `pooled` `(batch, width)`, `tokens` `(batch, modalities, width)`.
+    Output shape: `pooled` `(batch, units)`, `tokens` `(batch, modalities, units)`.
 
     Example:
 
-    >>> mk.fusion.Concatenation(width=32).get_config()["width"]
+    >>> mk.fusion.Concatenation(units=32).get_config()["units"]
     32
     """
 
     def build_fusion(self, shapes):
         super().build_fusion(shapes)
-        self.dense = keras.layers.Dense(self.width, activation="relu", dtype=self.dtype_policy, name="dense")
-        self.dense.build((None, len(self.names) * self.width))
+        self.dense = keras.layers.Dense(self.units, activation="relu", dtype=self.dtype_policy, name="dense")
+        self.dense.build((None, len(self.names) * self.units))
 
     def join(self, vectors):
         return self.dense(ops.concatenate(vectors, axis=-1))

@@ -12,11 +12,11 @@ class Product(VectorFusion):
 
     Args: as for every `Fusion`.
 
-    Output shape: `pooled` `(batch, width)`, `tokens` `(batch, modalities, width)`.
+    Output shape: `pooled` `(batch, units)`, `tokens` `(batch, modalities, units)`.
 
     Example:
 
-    >>> mk.fusion.Product(width=32).get_config()["width"]
+    >>> mk.fusion.Product(units=32).get_config()["units"]
     32
     """
 

@@ -7,11 +7,11 @@ class ClassificationHead(keras.layers.Layer):
 
     Args:
         num_classes: integer.
-        hidden_dim: units of the first dense layer.
+        hidden_units: units of the first dense layer.
         dropout: share of its outputs that is dropped in training.
 
     Call arguments:
-        features: `Features`; only `pooled` `(batch, width)` is read.
+        features: `Features`; only `pooled` `(batch, units)` is read.
 
     Output shape: `(batch, num_classes)`, float32, also under mixed precision.
 
@@ -22,12 +22,12 @@ class ClassificationHead(keras.layers.Layer):
     [2, 3]
     """
 
-    def __init__(self, num_classes, hidden_dim=64, dropout=0.0, **kwargs):
+    def __init__(self, num_classes, hidden_units=64, dropout=0.0, **kwargs):
         super().__init__(**kwargs)
         self.num_classes = num_classes
-        self.hidden_dim = hidden_dim
+        self.hidden_units = hidden_units
         self.dropout = dropout
-        self.hidden = keras.layers.Dense(hidden_dim, activation="relu", dtype=self.dtype_policy, name="hidden")
+        self.hidden = keras.layers.Dense(hidden_units, activation="relu", dtype=self.dtype_policy, name="hidden")
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.probabilities = keras.layers.Dense(
             num_classes, activation="softmax", dtype="float32", name="probabilities"
@@ -35,7 +35,7 @@ class ClassificationHead(keras.layers.Layer):
 
     def build(self, features_shape):
         self.hidden.build(features_shape["pooled"])
-        self.probabilities.build((None, self.hidden_dim))
+        self.probabilities.build((None, self.hidden_units))
 
     def call(self, features, training=False):
         return self.probabilities(self.drop(self.hidden(features["pooled"]), training=training))
@@ -47,6 +47,6 @@ class ClassificationHead(keras.layers.Layer):
         return {
             **super().get_config(),
             "num_classes": self.num_classes,
-            "hidden_dim": self.hidden_dim,
+            "hidden_units": self.hidden_units,
             "dropout": self.dropout,
         }

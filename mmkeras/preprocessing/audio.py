@@ -29,7 +29,7 @@ class AudioPreprocessor(Preprocessor):
     [4000]
     """
 
-    medium = "audio"
+    media_type = "audio"
     dtype = "float32"
 
     def __init__(self, seconds: float = 5.0, sample_rate: int = 16000, decoder: str = "ffmpeg"):

@@ -13,21 +13,21 @@ class Preprocessor:
     """Takes the raw cells of one modality to one numeric tensor, with TensorFlow ops only.
 
     The same ops run in `tf.data` and inside the exported SavedModel, in two steps: `prepare_cell` for what is
-    done to one file (decoding), `prepare_batch` for what is faster in a batch (tokenising). A raw cell is a string,
+    done to one file (decoding), `prepare_batch` for what is faster in a batch (tokenizing). A raw cell is a string,
     or a tensor of strings; an empty one is an absent one.
 
     Subclasses set:
 
     - `shape` (of one row, static) and `dtype`: what the model is fed.
     - `raw_shape`: of one raw cell; `()` for one string, `(None,)` for any number of them.
-    - `medium`: `"image"`, `"audio"` or `"video"` where a cell is a file; `media_options`: how such a file is converted
-      when it is in a format that TensorFlow does not read; `cell_spec`: what `prepare_cell` makes of it.
+    - `media_type`: `"image"`, `"audio"` or `"video"` where a cell is a file; `media_options`: how such a file is
+      converted when it is in a format that TensorFlow does not read; `cell_spec`: what `prepare_cell` makes of it.
     - `tables`: the lookup tables that its graph uses, which a SavedModel must know of.
     - `parts`: names for the columns, where it reads several; the strings of a raw cell are then in this order, along
       the last axis.
     """
 
-    medium: str | None = None
+    media_type: str | None = None
     media_options: dict = {}
     tables: dict = {}
     parts: tuple[str, ...] = ()
@@ -56,11 +56,11 @@ class Preprocessor:
 
     def is_present(self, cells):
         """Bool tensor `(...)`: which of these raw cells `(..., *raw_shape)` hold something."""
-        filled = tf.strings.length(cells if self.medium else tf.strings.strip(cells)) > 0
+        filled = tf.strings.length(cells if self.media_type else tf.strings.strip(cells)) > 0
         return tf.reduce_any(filled, axis=list(range(-len(self.raw_shape), 0)))
 
     def prepare_cell(self, cell):
-        """One raw cell of a medium to a tensor of `cell_spec`."""
+        """One raw cell of a media_type to a tensor of `cell_spec`."""
         raise NotImplementedError
 
     def prepare_batch(self, batch):
@@ -106,7 +106,7 @@ class RowPreprocessor:
         """The first step, for one row of raw cells: decodes its media, and leaves other cells as they are."""
         prepared = dict(row)
         for name, preprocessor in self.preprocessors.items():
-            if preprocessor.medium:
+            if preprocessor.media_type:
                 prepared[name] = preprocessor.prepare_cell(row[name])
                 prepared[f"{name}_present"] = preprocessor.is_present(row[name])
         return prepared
@@ -115,14 +115,14 @@ class RowPreprocessor:
         """The second step, for a batch of what the first returned."""
         prepared = dict(batch)
         for name, preprocessor in self.preprocessors.items():
-            if not preprocessor.medium:
+            if not preprocessor.media_type:
                 prepared[f"{name}_present"] = preprocessor.is_present(batch[name])
             prepared[name] = preprocessor.prepare_batch(batch[name])
         return prepared
 
     def __call__(self, rows: dict) -> dict:
         rows = {name: tf.convert_to_tensor(rows[name]) for name in self.preprocessors}
-        media = self.select(name for name, preprocessor in self.preprocessors.items() if preprocessor.medium)
+        media = self.select(name for name, preprocessor in self.preprocessors.items() if preprocessor.media_type)
         if media.preprocessors:
             specs = {name: p.cell_spec for name, p in media.preprocessors.items()}
             specs |= {f"{name}_present": tf.TensorSpec((), tf.bool) for name in media.preprocessors}

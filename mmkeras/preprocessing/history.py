@@ -17,7 +17,7 @@ class HistoryPreprocessor(Preprocessor):
     """Items in the order of time to `(sequence_length, 2)`, int32: the id of each, and the bucket of the gap before it.
 
     The most recent `sequence_length` items are kept; 0 follows where there are fewer. Ids start at 2, and 1 is an item
-    that was not learnt. The bucket of a gap of `g` seconds is `1 + floor(log2(1 + g))`, at most 31; it is 0 for the
+    that was not learned. The bucket of a gap of `g` seconds is `1 + floor(log2(1 + g))`, at most 31; it is 0 for the
     first item, and without times.
 
     Args:
@@ -106,7 +106,7 @@ class HistoryPreprocessor(Preprocessor):
             detail, remedy = "they are no ascending numbers of seconds", "sort the items by time"
             return [Finding("times out of order", detail, remedy, True, 1)]
         if known is not None and not any(item in known for item in items):
-            detail = f"none of its {len(items)} items is among the {len(known)} that the model learnt"
+            detail = f"none of its {len(items)} items is among the {len(known)} that the model learned"
             return [Finding("unknown items only", detail, "train on rows that have them", False)]
         return []
 

@@ -81,7 +81,7 @@ def read_orientation(data):
     Returns: scalar int32 tensor.
     """
     head = tf.cast(_take_head(data, _EXIF_BYTES), tf.int32)
-    at = lambda places: tf.gather(head, tf.clip_by_value(places, 0, _EXIF_BYTES - 1))  # noqa: E731
+    at = lambda offsets: tf.gather(head, tf.clip_by_value(offsets, 0, _EXIF_BYTES - 1))  # noqa: E731
     starts = tf.range(2, _EXIF_START)
     is_start = tf.ones_like(starts, tf.bool)
     for offset, byte in enumerate(b"\xff\xe1??Exif\0\0"):
@@ -89,7 +89,7 @@ def read_orientation(data):
             is_start &= at(starts + offset) == byte
     tiff = starts[tf.argmax(is_start)] + 10
     step = tf.where(at(tiff) == ord("I"), 1, -1)  # Intel's order of bytes, or Motorola's
-    two = lambda places: at(places + (1 - step) // 2) + 256 * at(places + (1 + step) // 2)  # noqa: E731
+    two = lambda offsets: at(offsets + (1 - step) // 2) + 256 * at(offsets + (1 + step) // 2)  # noqa: E731
     directory = tiff + two(tiff + 4 + (1 - step))  # the lower half of 4 bytes
     entries = directory + 2 + 12 * tf.range(_EXIF_ENTRIES)
     is_orientation = (two(entries) == _ORIENTATION) & (tf.range(_EXIF_ENTRIES) < two(directory))
@@ -104,7 +104,7 @@ def _may_have_exif(data):
 
 
 def _turn(pixels, orientation):
-    """The picture as it is to be seen."""
+    """The image as it is to be seen."""
     transpose = lambda x: tf.transpose(x, (1, 0, 2))  # noqa: E731
     ways = [
         lambda: pixels,
@@ -140,9 +140,9 @@ class ImagePreprocessor(Preprocessor):
 
     Args:
         size: `(height, width)` in pixels, or one number for both.
-        fit: `"stretch"` the whole picture to the size, `"crop"` what is too much on two sides, or `"pad"` with black.
+        fit: `"stretch"` the whole image to the size, `"crop"` what is too much on two sides, or `"pad"` with black.
         antialias: average over source pixels when shrinking, as Pillow does; at less than half the speed.
-        max_pixels: larger pictures are refused before they are decoded, in training and in serving.
+        max_pixels: larger images are refused before they are decoded, in training and in serving.
 
     Example:
 
@@ -152,7 +152,7 @@ class ImagePreprocessor(Preprocessor):
     200.0
     """
 
-    medium = "image"
+    media_type = "image"
     dtype = "uint8"
 
     def __init__(self, size=64, fit: str = "stretch", antialias: bool = True, max_pixels: int = 2**25):

@@ -19,8 +19,8 @@ def learn_values(values: Iterable[str], largest: int | None = None) -> list[str]
 
 
 def make_table(values: Sequence[str], first: int, unknown: int) -> tf.lookup.StaticHashTable:
-    """A table from each value to its place, counted from `first`; to `unknown` from anything else."""
+    """A table from each value to its index, counted from `first`; to `unknown` from anything else."""
     with tf.init_scope():  # built once, also when first asked for inside a graph
-        places = tf.range(first, first + len(values), dtype=tf.int32)
-        initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(list(values), tf.string), places)
+        indices = tf.range(first, first + len(values), dtype=tf.int32)
+        initializer = tf.lookup.KeyValueTensorInitializer(tf.constant(list(values), tf.string), indices)
         return tf.lookup.StaticHashTable(initializer, unknown)

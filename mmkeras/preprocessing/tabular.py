@@ -18,8 +18,8 @@ _DATE_FEATURES = ("day", "weekday_sin", "weekday_cos", "season_sin", "season_cos
 class TabularPreprocessor(Preprocessor):
     """Cells of several columns to features `(features, 2)`, float32: for each its value, and 1 where it is missing.
 
-    The value of a number is `(x - mean) / deviation`. That of a category is its place in the vocabulary, from 1, and 0
-    for a value that was not among them. A date (ISO 8601) gives five features: the day, normalised as a number, and
+    The value of a number is `(x - mean) / deviation`. That of a category is its index in the vocabulary, from 1, and 0
+    for a value that was not among them. A date (ISO 8601) gives five features: the day, normalized as a number, and
     sine and cosine of the day of the week and of the year. The value of a missing cell is 0.
 
     Args:
@@ -70,7 +70,7 @@ class TabularPreprocessor(Preprocessor):
         return [*self.numbers, *self.categories, *dates]
 
     @property
-    def value_counts(self) -> list[int]:
+    def cardinalities(self) -> list[int]:
         """For each feature how many categories it has, the unknown one included; 0 for a number."""
         categories = [1 + len(self.vocabularies[name]) for name in self.categories]
         return [0] * len(self.numbers) + categories + [0] * len(_DATE_FEATURES) * len(self.dates)
@@ -111,19 +111,19 @@ class TabularPreprocessor(Preprocessor):
         missing = {name: tf.equal(column, "") for name, column in cells.items()}
         features, flags = [], []
         for name in self.numbers:
-            features.append(self._normalise(name, _parse_numbers(cells[name], missing[name])))
+            features.append(self._normalize(name, _parse_numbers(cells[name], missing[name])))
             flags.append(missing[name])
         for name in self.categories:
             features.append(tf.cast(self.tables[name].lookup(cells[name]), tf.float32))
             flags.append(missing[name])
         for name in self.dates:
             days = _to_days(tf.where(missing[name], "1970-01-01", cells[name]))
-            features += [self._normalise(name, days), *_wave(days + 3, 7), *_wave(days, 365.2425)]
+            features += [self._normalize(name, days), *_wave(days + 3, 7), *_wave(days, 365.2425)]
             flags += len(_DATE_FEATURES) * [missing[name]]
         features, flags = tf.stack(features, axis=1), tf.stack(flags, axis=1)
         return tf.stack([tf.where(flags, 0.0, features), tf.cast(flags, tf.float32)], axis=2)
 
-    def _normalise(self, name, values):
+    def _normalize(self, name, values):
         mean, deviation = self.statistics[name]
         return tf.cast((values - mean) / deviation, tf.float32)
 
@@ -143,7 +143,7 @@ class TabularPreprocessor(Preprocessor):
             detail, remedy = f"{cell!r} is no date", "write it as 2024-12-31, or leave the cell empty"
             return Finding("not a date", detail, remedy, True, part)
         if name in known and cell not in known[name]:
-            detail = f"{cell!r} was not among the {len(known[name])} values that the model learnt"
+            detail = f"{cell!r} was not among the {len(known[name])} values that the model learned"
             return Finding("unknown category", detail, "correct it, or train on rows that have it", False, part)
         return None
 

@@ -139,7 +139,7 @@ class SpecAugment:
 
     A batch of spectrograms `(batch, time, frequencies)` gets a frequency mask and a time mask; a batch of waveforms
     `(batch, samples)` fades in over 1 to `fade` samples. What is 0 is not done. It needs the extra `tfio`, draws as
-    `freq_mask` does, and has no part in a model or an artefact.
+    `freq_mask` does, and has no part in a model or an artifact.
 
     Reference: Park et al., "SpecAugment" (2019), without the warping in time; the random fade is our own design.
 

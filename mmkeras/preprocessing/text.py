@@ -10,13 +10,13 @@ from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 
 RESERVED_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-LONGEST_LEARNT = 512
+LONGEST_LEARNED = 512
 
 
 class TextPreprocessor(Preprocessor):
     """Text to the ids of its word pieces, `(batch, sequence_length)` int32, padded with 0 and cut at the end.
 
-    Splits as BERT does (Devlin et al., 2018): normalise, split at spaces, punctuation and around each Chinese
+    Splits as BERT does (Devlin et al., 2018): normalize, split at spaces, punctuation and around each Chinese
     character, then take the longest pieces of the vocabulary. Text of white space only counts as absent.
 
     Args:
@@ -26,7 +26,7 @@ class TextPreprocessor(Preprocessor):
         lowercase: fold case and strip accents.
 
     Raises:
-        ValueError: when the vocabulary lacks `[PAD]` in the first place, lacks `[UNK]`, or has a piece twice.
+        ValueError: when the vocabulary lacks `[PAD]` as its first piece, lacks `[UNK]`, or has a piece twice.
 
     Example:
 
@@ -106,7 +106,7 @@ class TextPreprocessor(Preprocessor):
             )
         if self.sequence_length is None:
             longest = int(tf.reduce_max(self._tokenize(tf.constant(texts)).row_lengths()))
-            self.sequence_length = min(longest, LONGEST_LEARNT)
+            self.sequence_length = min(longest, LONGEST_LEARNED)
 
     def _fold(self, texts):
         if not self.lowercase:

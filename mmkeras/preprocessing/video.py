@@ -1,4 +1,4 @@
-"""Encoded frames to a stack of pictures."""
+"""Encoded frames to a stack of images."""
 
 import tensorflow as tf
 
@@ -29,7 +29,7 @@ class VideoPreprocessor(Preprocessor):
     [4, 8, 8, 3]
     """
 
-    medium = "video"
+    media_type = "video"
     raw_shape = (None,)
     dtype = "uint8"
 
@@ -83,7 +83,7 @@ class VideoPreprocessor(Preprocessor):
 
     def _find_problems(self, frames):
         if not len(frames):
-            return [Finding("no frames", "the video has no pictures in it", "replace the file", True)]
+            return [Finding("no frames", "the video has no images in it", "replace the file", True)]
         for found in self.image.find_problems(list(frames)):
             if found:
                 return [found[0]._replace(kind=f"{found[0].kind} in a video")]

@@ -59,7 +59,7 @@ class Task(keras.Model):
 
     @classmethod
     def from_source(cls, source: Source, modalities: Mapping[str, Modality], **kwargs):
-        """A compiled task that has learnt from the training rows what its modalities and its target need to know.
+        """A compiled task that has learned from the training rows what its modalities and its target need to know.
 
         The given modalities are copied, so the same declaration serves several tasks. Rows that cannot be used
         (see `Source.check`) teach nothing.
@@ -105,10 +105,10 @@ class Task(keras.Model):
         loaded = {}
         for name, cells in self.cells(source).items():
             preprocessor = self.preprocessor.preprocessors[name]
-            if preprocessor.medium:
+            if preprocessor.media_type:
                 empty = "" if preprocessor.raw_shape == () else []
                 options = preprocessor.media_options
-                cells = [media.load(cell, preprocessor.medium, options) if cell else empty for cell in cells]
+                cells = [media.load(cell, preprocessor.media_type, options) if cell else empty for cell in cells]
             loaded[name] = preprocessor.pack(cells)
         return loaded
 
@@ -120,11 +120,11 @@ class Task(keras.Model):
         self,
         source: Source,
         batch_size: int = 32,
-        training: bool = False,
+        shuffle: bool = False,
         cache: bool = False,
         seed: int = 0,
         deterministic: bool = True,
-        distribute: str | None = None,
+        data_service: str | None = None,
     ) -> tf.data.Dataset:
         """Raw rows to what `fit`, `evaluate` and `predict` take.
 
@@ -132,11 +132,11 @@ class Task(keras.Model):
 
         Args:
             source: the rows, or the `Records` of them. With a target, the dataset holds `(tensors, targets)`, else
-                `tensors` alone. batch_size: rows a batch. training: shuffle anew in every epoch. cache: prepare every
+                `tensors` alone. batch_size: rows a batch. shuffle: shuffle anew in every epoch. cache: prepare every
                 distinct cell once, before the first batch, and keep it in memory. seed: of the shuffle. deterministic:
-                keep the order of the rows, or, in training, the one that the seed gives; else rows come as
+                keep the order of the rows, or, shuffled, the one that the seed gives; else rows come as
                 they are ready, which may be faster.
-            distribute: address of a tf.data service whose workers prepare the rows, such as `grpc://host:5000`. Every
+            data_service: address of a tf.data service whose workers prepare the rows, such as `grpc://host:5000`. Every
                 row arrives once, in no certain order.
 
         Raises:
@@ -147,7 +147,7 @@ class Task(keras.Model):
         source = _keep_usable(source, report)
         targets = self.encode_targets(source) if source.target is not None else None
         build = functools.partial(read_records, source) if isinstance(source, Records) else build_dataset
-        options = (batch_size, training, cache, seed, deterministic, distribute)
+        options = (batch_size, shuffle, cache, seed, deterministic, data_service)
         return build(self.cells(source), self.preprocessor, targets, *options)
 
     def predict_rows(self, rows: Sequence[Mapping] | Source, batch_size: int = 256) -> list[dict]:

@@ -21,7 +21,7 @@ class Classifier(Task):
         modalities: dict from input name to an adapted modality.
         classes: the labels, in the order of the outputs.
         fusion: a `Fusion`; None for `mk.fusion.Concatenation()`.
-        hidden_dim: units of the head's hidden layer.
+        hidden_units: units of the head's hidden layer.
         dropout: share of them that is dropped in training.
         target: name of the label's column; `predict_rows` answers under this name.
 
@@ -39,7 +39,7 @@ class Classifier(Task):
         modalities: Mapping[str, Modality],
         classes: Sequence[str],
         fusion: Fusion | None = None,
-        hidden_dim: int = 64,
+        hidden_units: int = 64,
         dropout: float = 0.0,
         target: str = "label",
         **kwargs,
@@ -47,7 +47,7 @@ class Classifier(Task):
         classes = list(classes)
         if len(classes) < 2 or len(set(classes)) < len(classes):
             raise ValueError(f"`classes` holds at least two labels, each once. Received: classes={classes}")
-        head = ClassificationHead(len(classes), hidden_dim, dropout, name="head")
+        head = ClassificationHead(len(classes), hidden_units, dropout, name="head")
         super().__init__(modalities, fusion, head, target, **kwargs)
         self.classes = classes
 
@@ -72,6 +72,6 @@ class Classifier(Task):
         return {
             **super().get_config(),
             "classes": self.classes,
-            "hidden_dim": self.head.hidden_dim,
+            "hidden_units": self.head.hidden_units,
             "dropout": self.head.dropout,
         }

@@ -4,7 +4,7 @@ from media_files import write_sound
 
 import mmkeras as mk
 
-pytest.importorskip("opensmile", reason="the extra opensmile is not installed; its licence is not everybody's")
+pytest.importorskip("opensmile", reason="the extra opensmile is not installed; its license is not everybody's")
 
 
 def test_functionals_are_numbers_of_a_table(tmp_path):

@@ -34,7 +34,7 @@ def test_nothing_is_taken_out_unasked():
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     random = np.random.default_rng(0)
     first = np.kron(random.integers(0, 256, (8, 9, 3), "uint8"), np.ones((8, 8, 1), "uint8"))
     second = np.kron(random.integers(0, 256, (8, 9, 3), "uint8"), np.ones((8, 8, 1), "uint8"))
@@ -46,9 +46,9 @@ def pictures(tmp_path):
     return tmp_path
 
 
-def test_files_count_by_their_content_and_pictures_by_their_looks(pictures):
+def test_files_count_by_their_content_and_images_by_their_looks(images):
     names = ["first.png", "same.png", "smaller.jpg", "second.png", "blue.png", "first.png", ""]
-    source = mk.read([{"image": name} for name in names], folder=pictures)
+    source = mk.read([{"image": name} for name in names], folder=images)
     cleaned = mk.clean(source, {"image": mk.Image(size=72)}, drop=["near duplicate", "constant image"])
     assert [(problem.row, problem.kind) for problem in cleaned.report.problems] == [
         (2, "duplicate"),
@@ -56,7 +56,7 @@ def test_files_count_by_their_content_and_pictures_by_their_looks(pictures):
         (5, "constant image"),
         (6, "duplicate"),
     ]
-    assert "it looks like the picture of row 1" in str(cleaned.report)
+    assert "it looks like the image of row 1" in str(cleaned.report)
     assert cleaned.source.row_numbers.tolist() == [1, 2, 4, 6, 7]
 
 

@@ -47,7 +47,7 @@ SOUNDS = {  # container, codec, rate, layout, format of the samples
     "amr": ("amr", "libopencore_amrnb", 8000, "mono"),
     "wma": ("asf", "wmav2", 44100, "stereo"),
 }
-VIDEOS = {  # container, codec of the pictures, codec of the sound
+VIDEOS = {  # container, codec of the images, codec of the sound
     "mp4": ("mp4", "libx264", "aac"),
     "mov": ("mov", "mpeg4", "pcm_s16le"),
     "mpeg": ("mpeg", "mpeg2video", "mp2"),
@@ -112,8 +112,8 @@ def make_video(name, frames=FRAMES, size=(96, 64), sound=True, rate=FPS, path=No
             samples[48000 * CLICK // rate :][:480] = 0.9
             audio = output.add_stream(audio_codec, rate=48000, layout="mono")
         for i in range(frames):
-            picture = np.repeat(level(i) + noise[i], 3, -1).astype("uint8")
-            frame = av.VideoFrame.from_ndarray(picture)
+            image = np.repeat(level(i) + noise[i], 3, -1).astype("uint8")
+            frame = av.VideoFrame.from_ndarray(image)
             frame.pts, frame.time_base = i, Fraction(1, rate)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -166,9 +166,9 @@ def frame_indices(parts):
     return [round((value - 20) / 7) for value in levels]
 
 
-def finding(medium, cell, span=None, **options):
+def finding(media_type, cell, span=None, **options):
     with pytest.raises(MediaError) as error:
-        convert(medium, cell, span, {**(AUDIO if medium == "audio" else {}), **options})
+        convert(media_type, cell, span, {**(AUDIO if media_type == "audio" else {}), **options})
     assert error.value.finding.rejected
     return error.value.finding
 
@@ -216,7 +216,7 @@ def test_a_sound_of_several_channels_is_averaged_or_mixed_to_one():
 
 
 def make_array_wav(channels):
-    """A recording of many microphones without places, one of which hears a tone."""
+    """A recording of many microphones without positions, one of which hears a tone."""
     samples = np.zeros((RATE, channels), "<i2")
     samples[:, 3] = 32767 * tone(1, RATE)
     return wav_bytes(samples.tobytes(), channels=channels)
@@ -272,7 +272,7 @@ def test_frames_of_a_long_video_are_sought_and_are_the_right_ones(name):
 
 
 @pytest.mark.parametrize("name", VIDEOS)
-def test_sound_and_pictures_have_one_clock(name):
+def test_sound_and_images_have_one_clock(name):
     data = make_video(name)
     for start, end in [(0, 3), (1, 3), (1.5, 2)]:
         samples = read_wav(convert("audio", data, (start, end), AUDIO))
@@ -299,12 +299,12 @@ def test_probe_measures():
 
 def test_a_rotated_video_is_turned_upright():
     data = make_video("mp4", 3, sound=False)
-    place = data.index(b"tkhd") + 4 + 40  # the matrix of the track: as phones held upright write it
+    start = data.index(b"tkhd") + 4 + 40  # the matrix of the track: as phones held upright write it
     matrix = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 64 << 16, 0, 1 << 30)
-    picture = tf.io.decode_jpeg(convert("video", data[:place] + matrix + data[place + 36 :], options={"frames": 1})[0])
-    assert picture.shape == (96, 64, 3)
+    image = tf.io.decode_jpeg(convert("video", data[:start] + matrix + data[start + 36 :], options={"frames": 1})[0])
+    assert image.shape == (96, 64, 3)
     plain = tf.io.decode_jpeg(convert("video", data, options={"frames": 1})[0])
-    assert np.abs(np.rot90(plain, -1).astype(int) - picture.numpy()).mean() < 5
+    assert np.abs(np.rot90(plain, -1).astype(int) - image.numpy()).mean() < 5
 
 
 def test_containers_that_do_not_say_how_long_they_are():
@@ -316,8 +316,8 @@ def test_containers_that_do_not_say_how_long_they_are():
     cut = raw[188 * 20 :]  # begins in the middle, as recordings of a broadcast do
     assert len(convert("video", cut, options={"frames": 3})) == 3
     short = make_video("mp4")
-    place = short.index(b"mvhd") + 4 + 16  # the header declares less than there is
-    short = short[:place] + struct.pack(">I", 1000) + short[place + 4 :]
+    start = short.index(b"mvhd") + 4 + 16  # the header declares less than there is
+    short = short[:start] + struct.pack(">I", 1000) + short[start + 4 :]
     assert frame_indices(convert("video", short, options={"frames": 3})) == [5, 15, 25]
 
 
@@ -418,29 +418,31 @@ def test_a_recording_too_long_for_memory(tmp_path):
     assert len(read_wav(convert("audio", str(path), (20_000, 20_001), AUDIO))) == RATE
 
 
-@pytest.mark.parametrize("medium, kind", [("image", "not an image"), ("audio", "not audio"), ("video", "not video")])
-def test_a_sparse_file_of_two_gigabytes(tmp_path, medium, kind):
+@pytest.mark.parametrize(
+    "media_type, kind", [("image", "not an image"), ("audio", "not audio"), ("video", "not video")]
+)
+def test_a_sparse_file_of_two_gigabytes(tmp_path, media_type, kind):
     path = tmp_path / "sparse"
     path.touch()
     os.truncate(path, 2 << 30)
-    assert finding(medium, str(path), **({"frames": 1} if medium == "video" else {})).kind == kind
+    assert finding(media_type, str(path), **({"frames": 1} if media_type == "video" else {})).kind == kind
 
 
-@pytest.mark.parametrize("medium", ["image", "audio", "video"])
-def test_files_of_another_kind(tmp_path, medium):
-    options = {"frames": 1} if medium == "video" else {}
+@pytest.mark.parametrize("media_type", ["image", "audio", "video"])
+def test_files_of_another_kind(tmp_path, media_type):
+    options = {"frames": 1} if media_type == "video" else {}
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as output:
         output.writestr("a.txt", "some text " * 100)
         output.writestr("a.wav", make_sound("wav", 0.2))
-    name = "not an image" if medium == "image" else f"not {medium}"
+    name = "not an image" if media_type == "image" else f"not {media_type}"
     for i, content in enumerate([archive.getvalue(), b"hello, this is text\n" * 40, b"x", os.urandom(10)]):
         path = tmp_path / f"{i}.wav"
         path.write_bytes(content)
-        assert finding(medium, str(path), **options).kind == name
-    assert finding(medium, b"", **options).kind == "empty file"
-    assert finding(medium, str(tmp_path), **options).kind == "unreadable file"
-    assert finding(medium, str(tmp_path / "none"), **options).detail == "No such file or directory"
+        assert finding(media_type, str(path), **options).kind == name
+    assert finding(media_type, b"", **options).kind == "empty file"
+    assert finding(media_type, str(tmp_path), **options).kind == "unreadable file"
+    assert finding(media_type, str(tmp_path / "none"), **options).detail == "No such file or directory"
 
 
 def test_a_playlist_reaches_no_other_file(tmp_path):
@@ -453,7 +455,7 @@ def test_a_playlist_reaches_no_other_file(tmp_path):
         assert finding("audio", content).kind == "not audio"
 
 
-def test_a_silent_video_and_a_sound_without_pictures():
+def test_a_silent_video_and_a_sound_without_images():
     assert finding("audio", make_video("mp4", 3, sound=False)).kind == "no sound track"
     assert finding("video", make_sound("m4a"), frames=1).kind == "no frames"
     assert finding("audio", make_image("PNG")).kind == "no sound track"
@@ -541,7 +543,7 @@ def test_a_worker_that_is_killed_or_hangs_is_told_and_replaced():
             with pytest.raises(MediaError) as error:
                 answer.result()
             assert error.value.finding == (kind, detail, error.value.finding.remedy, True, 0)
-            assert str(error.value).startswith(f"{kind}: {detail}. To mend it: ")
+            assert str(error.value).startswith(f"{kind}: {detail}. Fix: ")
             assert convert("image", good) == expected
             assert worker.process.poll() is not None
 
@@ -625,7 +627,7 @@ def test_a_missing_package_is_an_import_error(tmp_path, monkeypatch):
 
 
 def test_an_unknown_medium():
-    with pytest.raises(ValueError, match="`medium` is 'image', 'audio' or 'video'. Received: medium='text'"):
+    with pytest.raises(ValueError, match="`media_type` is 'image', 'audio' or 'video'. Received: media_type='text'"):
         convert("text", b"")
 
 
@@ -641,18 +643,18 @@ def test_a_span_that_is_none(span):
 def mutate(data, rng):
     data = bytearray(data)
     for _ in range(rng.choice([1, 1, 3, 20])):
-        place, length = rng.randrange(len(data)), rng.choice([1, 2, 4, 64, 1000])
+        start, length = rng.randrange(len(data)), rng.choice([1, 2, 4, 64, 1000])
         match rng.randrange(5):
             case 0:
-                data[place : place + length] = rng.randbytes(min(length, len(data) - place))
+                data[start : start + length] = rng.randbytes(min(length, len(data) - start))
             case 1:
-                data[place] ^= 1 << rng.randrange(8)
+                data[start] ^= 1 << rng.randrange(8)
             case 2:
-                data[place : place + length] = rng.choice([b"\0", b"\xff", b"\x7f"]) * min(length, len(data) - place)
+                data[start : start + length] = rng.choice([b"\0", b"\xff", b"\x7f"]) * min(length, len(data) - start)
             case 3:
-                data[place:place] = data[: rng.randrange(2000)]
+                data[start:start] = data[: rng.randrange(2000)]
             case 4 if len(data) > 100:
-                del data[place : place + length]
+                del data[start : start + length]
         data = data or bytearray(1)
     return bytes(data)
 
@@ -660,17 +662,17 @@ def mutate(data, rng):
 IMAGES = ["WebP", "TIFF", "AVIF", "HEIF", "PNG", "JPEG", "GIF", "BMP", "JPEG2000"]
 
 
-def make_requests(medium, kind):
+def make_requests(media_type, kind):
     """Calls of `convert` on one sound file of that kind."""
-    if medium == "image":
+    if media_type == "image":
         pillow_heif.register_heif_opener()
-        return [(medium, make_image(kind), None, {"max_pixels": 2**25})]
-    if medium == "audio":
+        return [(media_type, make_image(kind), None, {"max_pixels": 2**25})]
+    if media_type == "audio":
         cell = make_sound(kind, 0.5)
-        return [(medium, cell, span, AUDIO) for span in (None, (0.2, 0.4))]
+        return [(media_type, cell, span, AUDIO) for span in (None, (0.2, 0.4))]
     cell, options = make_video(kind, 12), {"frames": 4, "max_pixels": 2**22}
-    pictures = [("video", cell, span, options) for span in (None, (0.3, 0.9))]
-    return [*pictures, ("audio", cell, None, AUDIO), ("audio", cell, (0.2, 0.4), AUDIO)]
+    images = [("video", cell, span, options) for span in (None, (0.3, 0.9))]
+    return [*images, ("audio", cell, None, AUDIO), ("audio", cell, (0.2, 0.4), AUDIO)]
 
 
 MUTATED = [*[("image", kind) for kind in IMAGES], *[("audio", k) for k in SOUNDS], *[("video", k) for k in VIDEOS]]
@@ -678,7 +680,10 @@ MUTATED = [*[("image", kind) for kind in IMAGES], *[("audio", k) for k in SOUNDS
 
 def check_mutations(requests, count, seed):
     rng = random.Random(seed)
-    jobs = [(medium, mutate(cell, rng), *rest) for medium, cell, *rest in (rng.choice(requests) for _ in range(count))]
+    jobs = [
+        (media_type, mutate(cell, rng), *rest)
+        for media_type, cell, *rest in (rng.choice(requests) for _ in range(count))
+    ]
     kinds = Counter()
 
     def run(job):
@@ -698,16 +703,16 @@ def check_mutations(requests, count, seed):
 
 
 def test_mutated_files_are_read_or_refused(capfd):
-    requests = [request for medium, kind in MUTATED for request in make_requests(medium, kind)]
+    requests = [request for media_type, kind in MUTATED for request in make_requests(media_type, kind)]
     kinds = check_mutations(requests, 100, seed=0)
     assert kinds.total() == 100 and kinds["decoder crashed"] == 0
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("medium, kind", MUTATED)
-def test_5000_mutated_files_are_read_or_refused(medium, kind, capfd):
-    kinds = check_mutations(make_requests(medium, kind), 5000, seed=1)
+@pytest.mark.parametrize("media_type, kind", MUTATED)
+def test_5000_mutated_files_are_read_or_refused(media_type, kind, capfd):
+    kinds = check_mutations(make_requests(media_type, kind), 5000, seed=1)
     assert kinds.total() == 5000
     assert kinds["decoder crashed"] + kinds["decoding takes too long"] <= 50, kinds
     assert capfd.readouterr() == ("", "")

@@ -40,7 +40,7 @@ def test_rows_come_in_order_and_equal_those_prepared_by_hand(columns, preprocess
 @pytest.mark.parametrize("cache", [False, True])
 def test_training_shuffles_anew_in_every_epoch_and_keeps_rows_and_targets_together(columns, preprocessor, cache):
     targets = np.arange(21)
-    dataset = build_dataset(columns, preprocessor, targets, batch_size=4, training=True, cache=cache, seed=5)
+    dataset = build_dataset(columns, preprocessor, targets, batch_size=4, shuffle=True, cache=cache, seed=5)
     ordered = _collect(build_dataset(columns, preprocessor, batch_size=4))
     orders = []
     for _ in range(2):
@@ -51,7 +51,7 @@ def test_training_shuffles_anew_in_every_epoch_and_keeps_rows_and_targets_togeth
         assert np.array_equal(np.concatenate([tensors["image"] for tensors, _ in batches]), ordered["image"][order])
         orders.append(order.tolist())
     assert orders[0] != orders[1]
-    again = build_dataset(columns, preprocessor, targets, batch_size=4, training=True, cache=cache, seed=5)
+    again = build_dataset(columns, preprocessor, targets, batch_size=4, shuffle=True, cache=cache, seed=5)
     assert np.concatenate([target for _, target in again]).tolist() == orders[0]
 
 

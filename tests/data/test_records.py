@@ -12,11 +12,11 @@ from media_files import write_sound, write_video
 import mmkeras as mk
 
 # The clips are longer than what the model hears, and a vocabulary knows few words.
-pytestmark = pytest.mark.filterwarnings("ignore:.* used all the same")
+pytestmark = pytest.mark.filterwarnings("ignore:.* kept")
 
 MODALITIES = {
     "sound": mk.Audio(seconds=0.5, column="clip"),
-    "picture": mk.Video(frames=3, size=16, column="clip"),
+    "image": mk.Video(frames=3, size=16, column="clip"),
     "note": mk.Text(["[PAD]", "[UNK]", "good", "bad"], sequence_length=3),
     "clicks": mk.History(items=["a"], sequence_length=2),
 }
@@ -84,12 +84,12 @@ def test_bad_rows_are_left_out_and_named(records):
 
 @pytest.mark.parametrize("cache", [False, True])
 def test_training_sees_every_row_once_in_another_order(model, records, expected, cache):
-    dataset = model.dataset(records, batch_size=4, training=True, cache=cache, seed=1)
+    dataset = model.dataset(records, batch_size=4, shuffle=True, cache=cache, seed=1)
     orders = []
     for _ in range(2):
         tensors, targets = collect(dataset)
-        keys = [picture.tobytes() for picture in expected[0]["picture"]]
-        order = [keys.index(picture.tobytes()) for picture in tensors["picture"]]
+        keys = [image.tobytes() for image in expected[0]["image"]]
+        order = [keys.index(image.tobytes()) for image in tensors["image"]]
         assert sorted(order) == list(range(13))
         assert targets.tolist() == expected[1][order].tolist()
         assert np.array_equal(tensors["note"], expected[0]["note"][order])
@@ -101,7 +101,7 @@ def test_a_selection_holds_its_rows_and_no_others(model, records, expected):
     chosen = records.select([7, 2, 11])
     tensors, targets = collect(model.dataset(chosen, batch_size=2))
     assert sorted(targets.tolist()) == sorted(expected[1][[7, 2, 11]].tolist())
-    assert np.array_equal(tensors["picture"], expected[0]["picture"][[2, 7, 11]])
+    assert np.array_equal(tensors["image"], expected[0]["image"][[2, 7, 11]])
     assert np.array_equal(tensors["note"], expected[0]["note"][[2, 7, 11]])
     first, second = records.split(0.3, seed=2)
     assert sorted([*first.row_numbers, *second.row_numbers]) == sorted(records.row_numbers)
@@ -120,7 +120,7 @@ def test_a_corrected_label_needs_no_new_preparation(model, records):
 
 
 def test_another_size_is_refused_with_the_remedy(records):
-    other = mk.Classifier({"picture": mk.Video(frames=3, size=32, column="clip")}, ["no", "yes"], target="label")
+    other = mk.Classifier({"image": mk.Video(frames=3, size=32, column="clip")}, ["no", "yes"], target="label")
     with pytest.raises(
         ValueError, match=r"was prepared with .*'size': \[16, 16\].*model wants .*\[32, 32\].*mk.prepare"
     ):
@@ -147,7 +147,7 @@ _PREPARE = """
 import sys
 import mmkeras as mk
 from mmkeras.data import records
-modalities = {"sound": mk.Audio(seconds=0.5, column="clip"), "picture": mk.Video(frames=3, size=16, column="clip")}
+modalities = {"sound": mk.Audio(seconds=0.5, column="clip"), "image": mk.Video(frames=3, size=16, column="clip")}
 print("ready", flush=True)
 mk.prepare(mk.read(sys.argv[1]), sys.argv[2], modalities, rows_a_shard=2)
 """
@@ -167,7 +167,7 @@ def test_killed_and_started_again_it_goes_on(source, folder, tmp_path):
     assert done
     with pytest.raises(FileNotFoundError, match="holds no records.json: mk.prepare has not written it, or did not end"):
         mk.Records(tmp_path / "out")
-    modalities = {name: MODALITIES[name] for name in ("sound", "picture")}
+    modalities = {name: MODALITIES[name] for name in ("sound", "image")}
     records = mk.prepare(mk.read(folder / "rows.csv"), tmp_path / "out", modalities, rows_a_shard=2)
     assert len(records) == 13
     assert all((tmp_path / "out" / name).stat().st_mtime_ns == when for name, when in done.items())
@@ -180,7 +180,7 @@ def test_without_a_usable_row_nothing_is_written(tmp_path):
     assert not (tmp_path / "records.json").exists()
 
 
-def test_windows_cut_sound_and_pictures_at_the_same_times(tmp_path):
+def test_windows_cut_sound_and_images_at_the_same_times(tmp_path):
     write_video(tmp_path / "long.mp4", frames=40, fps=10, click=2.1)
     write_sound(tmp_path / "short.flac", "flac", seconds=0.3)
     (tmp_path / "broken.mp4").write_text("no")
@@ -190,16 +190,16 @@ def test_windows_cut_sound_and_pictures_at_the_same_times(tmp_path):
     assert source.table["note"].tolist() == ["l"] * 8 + ["s", "b", ""]
     assert source.row_numbers.tolist() == [1] * 8 + [2, 3, 4]
     model = mk.Classifier(
-        {"sound": mk.Audio(seconds=1, column="file"), "picture": mk.Video(frames=2, size=16, column="file")}, ["a", "b"]
+        {"sound": mk.Audio(seconds=1, column="file"), "image": mk.Video(frames=2, size=16, column="file")}, ["a", "b"]
     )
     tensors = next(iter(model.dataset(source.select(range(7)))))
     loud = [np.flatnonzero(np.abs(sound) > 0.2) for sound in tensors["sound"].numpy()]
-    starts = [None if not len(places) else places[0] / 16000 for places in loud]
+    starts = [None if not len(spans) else spans[0] / 16000 for spans in loud]
     assert starts[:3] == [None] * 3
     assert starts[3] == pytest.approx(0.6, abs=0.05)
     assert starts[4] == pytest.approx(0.1, abs=0.05)
     # Frame 22 is shown at 2.25 s, as bright as 230; the first of two in the window from 2 to 3 s.
-    assert tensors["picture"].numpy()[4, 0].mean() == pytest.approx(10 + 10 * 22, abs=6)
+    assert tensors["image"].numpy()[4, 0].mean() == pytest.approx(10 + 10 * 22, abs=6)
 
 
 @pytest.mark.parametrize("arguments", [{"seconds": 0}, {"seconds": 1, "step": -1}])
@@ -236,16 +236,14 @@ def test_a_service_prepares_every_row_once(model, records, source, tmp_path):
     dispatcher = service.DispatchServer(service.DispatcherConfig(port=0))
     address = dispatcher.target.split("://")[1]
     workers = [service.WorkerServer(service.WorkerConfig(dispatcher_address=address)) for _ in range(2)]
-    tensors, targets = collect(model.dataset(records, batch_size=2, distribute=dispatcher.target))
+    tensors, targets = collect(model.dataset(records, batch_size=2, data_service=dispatcher.target))
     expected = collect(model.dataset(records))
-    rows = [
-        picture.tobytes() + sound.tobytes() for picture, sound in zip(tensors["picture"], tensors["sound"], strict=True)
-    ]
-    wanted = [p.tobytes() + s.tobytes() for p, s in zip(expected[0]["picture"], expected[0]["sound"], strict=True)]
+    rows = [image.tobytes() + sound.tobytes() for image, sound in zip(tensors["image"], tensors["sound"], strict=True)]
+    wanted = [p.tobytes() + s.tobytes() for p, s in zip(expected[0]["image"], expected[0]["sound"], strict=True)]
     assert sorted(rows) == sorted(wanted)
     assert sorted(zip(rows, targets, strict=True)) == sorted(zip(wanted, expected[1], strict=True))
     with pytest.raises(ValueError, match=r"converted in this process.*Prepare them first: mk.prepare"):
-        model.dataset(source.select([0, 1]), distribute=dispatcher.target)
+        model.dataset(source.select([0, 1]), data_service=dispatcher.target)
     del workers
 
 
@@ -256,12 +254,12 @@ def test_an_epoch_goes_on_where_it_was_interrupted(train, tmp_path):
         target="answer",
     )
     source = train.select(range(60)).without_target()
-    whole = [batch["image"].numpy() for batch in model.dataset(source, batch_size=8, training=True, seed=3)]
-    iterator = iter(model.dataset(source, batch_size=8, training=True, seed=3))
+    whole = [batch["image"].numpy() for batch in model.dataset(source, batch_size=8, shuffle=True, seed=3)]
+    iterator = iter(model.dataset(source, batch_size=8, shuffle=True, seed=3))
     for _ in range(3):
         next(iterator)
     path = tf.train.Checkpoint(iterator=iterator).save(os.fspath(tmp_path / "iterator"))
-    again = iter(model.dataset(source, batch_size=8, training=True, seed=3))
+    again = iter(model.dataset(source, batch_size=8, shuffle=True, seed=3))
     tf.train.Checkpoint(iterator=again).restore(path)
     rest = [batch["image"].numpy() for batch in again]
     assert len(rest) == len(whole) - 3

@@ -12,12 +12,12 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture
 def text():
-    return mk.Text(["[PAD]", "[UNK]", "a", "b", "c"], sequence_length=6, encoder=mk.encoders.GRU(width=8))
+    return mk.Text(["[PAD]", "[UNK]", "a", "b", "c"], sequence_length=6, encoder=mk.encoders.TextGRU(units=8))
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 50), (8, 8), (5, 64)])
 def test_cnn_keeps_the_contract_at_every_size(size):
-    model = mk.Image(size=size, encoder=mk.encoders.CNN(width=8)).build_encoder("image")
+    model = mk.Image(size=size, encoder=mk.encoders.ImageCNN(units=8)).build_encoder("image")
     check_encoder(model, "image", {"image": RANDOM.integers(0, 256, (4, *size, 3), "uint8")})
 
 
@@ -41,14 +41,14 @@ def test_padding_does_not_change_what_gru_reads(text):
 
 
 def test_audio_cnn_keeps_the_contract():
-    audio = mk.Audio(seconds=0.3, encoder=mk.encoders.AudioCNN(width=8, filters=(8, 8), mel_bins=16))
+    audio = mk.Audio(seconds=0.3, encoder=mk.encoders.AudioCNN(units=8, filters=(8, 8), mel_bins=16))
     sound = RANDOM.uniform(-1, 1, (4, 4800)).astype("float32")
     sound[1, 2000:] = 0
     check_encoder(audio.build_encoder("sound"), "sound", {"sound": sound})
 
 
 def test_silence_at_the_end_does_not_change_what_audio_cnn_hears():
-    encoder = mk.encoders.AudioCNN(width=8, filters=(8, 8), mel_bins=16)
+    encoder = mk.encoders.AudioCNN(units=8, filters=(8, 8), mel_bins=16)
     short, long = (mk.Audio(seconds=seconds, encoder=encoder).build_encoder("sound") for seconds in (0.5, 1.0))
     long.set_weights(short.get_weights())
     sound = RANDOM.uniform(-1, 1, (2, 16000)).astype("float32")
@@ -63,7 +63,7 @@ def test_silence_at_the_end_does_not_change_what_audio_cnn_hears():
 
 
 def test_frame_gru_keeps_the_contract():
-    encoder = mk.encoders.FrameGRU(width=8, frame_encoder=mk.encoders.CNN(width=8, filters=(4, 4)))
+    encoder = mk.encoders.VideoGRU(units=8, frame_encoder=mk.encoders.ImageCNN(units=8, filters=(4, 4)))
     frames = RANDOM.integers(1, 256, (4, 3, 16, 16, 3), "uint8")
     frames[1, 2:] = 0
     check_encoder(mk.Video(frames=3, size=16, encoder=encoder).build_encoder("clip"), "clip", {"clip": frames})
@@ -71,7 +71,12 @@ def test_frame_gru_keeps_the_contract():
 
 def test_mlp_keeps_the_contract():
     table = mk.Tabular(
-        ["a"], ["c"], ["d"], {"a": (0, 1), "d": (0, 1)}, {"c": ["x", "y"]}, encoder=mk.encoders.MLP(width=8, dropout=0)
+        ["a"],
+        ["c"],
+        ["d"],
+        {"a": (0, 1), "d": (0, 1)},
+        {"c": ["x", "y"]},
+        encoder=mk.encoders.TabularMLP(units=8, dropout=0),
     )
     values = RANDOM.normal(size=(6, 7, 2)).astype("float32")
     values[:, 1, 0] = [0, 1, 2, 0, 1, 2]
@@ -80,7 +85,7 @@ def test_mlp_keeps_the_contract():
 
 
 def test_history_gru_keeps_the_contract():
-    history = mk.History(sequence_length=4, items=["a", "b"], encoder=mk.encoders.HistoryGRU(width=8, embedding_dim=8))
+    history = mk.History(sequence_length=4, items=["a", "b"], encoder=mk.encoders.HistoryGRU(units=8, embedding_dim=8))
     events = np.stack([RANDOM.integers(1, 4, (4, 4)), RANDOM.integers(0, 32, (4, 4))], axis=2).astype("int32")
     events[1, 2:] = 0
     check_encoder(history.build_encoder("clicks"), "clicks", {"clicks": events})
@@ -106,7 +111,7 @@ def test_only_the_wanted_features_are_computed(text):
     assert pooled.count_params() < whole.count_params()
 
 
-def test_every_branch_is_normalised_however_large_its_weights():
+def test_every_branch_is_normalized_however_large_its_weights():
     model = mk.Image(size=32).build_encoder("image")
     for name in ("tokens_dense", "pooled_dense"):
         model.get_layer(name).kernel.assign(100 * model.get_layer(name).kernel)
@@ -125,6 +130,6 @@ def test_an_unknown_encoder_is_refused_with_the_known_ones():
         mk.Text(encoder="bert")
 
 
-def test_a_width_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="`width` of GRU is at least 1. Received: width=0"):
-        mk.encoders.GRU(width=0)
+def test_units_that_are_none_is_refused():
+    with pytest.raises(ValueError, match="`units` of TextGRU is at least 1. Received: units=0"):
+        mk.encoders.TextGRU(units=0)

@@ -71,11 +71,11 @@ def assert_fails(finished, *sentence_parts):
         assert str(part) in lines[-1]
 
 
-def test_text_and_picture_files_are_answered_as_by_keras(run, exported):
+def test_text_and_image_files_are_answered_as_by_keras(run, exported):
     assert_same_as_keras(run, exported.model, exported.rows[:5])
 
 
-def test_rows_without_picture_or_text_or_both_are_answered_as_by_keras(run, exported):
+def test_rows_without_image_or_text_or_both_are_answered_as_by_keras(run, exported):
     row = exported.rows[0]
     assert_same_as_keras(run, exported.model, [{"question": row["question"]}, {"image": row["image"]}, {}])
 
@@ -124,13 +124,13 @@ def test_text_ops_that_are_not_there_are_an_error_in_words(run, tmp_path):
     assert_fails(finished, "cannot load the text ops", tmp_path / "_fast_bert_normalizer.so")
 
 
-def test_a_file_that_is_no_picture_is_an_error_in_words(run, tmp_path):
+def test_a_file_that_is_no_image_is_an_error_in_words(run, tmp_path):
     (tmp_path / "note.png").write_text("hello")
     finished = run("question=what?", f"image=@{tmp_path}/note.png")
     assert_fails(finished, tmp_path / "note.png", "The cell is not a PNG, JPEG, GIF or BMP image")
 
 
-def test_a_picture_that_is_cut_off_is_an_error_in_words(run, exported, tmp_path):
+def test_a_image_that_is_cut_off_is_an_error_in_words(run, exported, tmp_path):
     (tmp_path / "cut.png").write_bytes(Path(exported.rows[0]["image"]).read_bytes()[:100])
     assert_fails(run("question=what?", f"image=@{tmp_path}/cut.png"), tmp_path / "cut.png", "Invalid PNG data")
 

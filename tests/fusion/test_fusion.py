@@ -11,9 +11,9 @@ from mmkeras.testing import check_fusion, make_features
 pytestmark = pytest.mark.compat
 
 FUSIONS = {
-    "concatenation": lambda **kwargs: mk.fusion.Concatenation(width=16, **kwargs),
-    "product": lambda **kwargs: mk.fusion.Product(width=16, **kwargs),
-    "cross_attention": lambda **kwargs: mk.fusion.CrossAttention(width=16, num_heads=2, **kwargs),
+    "concatenation": lambda **kwargs: mk.fusion.Concatenation(units=16, **kwargs),
+    "product": lambda **kwargs: mk.fusion.Product(units=16, **kwargs),
+    "cross_attention": lambda **kwargs: mk.fusion.CrossAttention(units=16, num_heads=2, **kwargs),
 }
 every_fusion = pytest.mark.parametrize("make", FUSIONS.values(), ids=FUSIONS)
 
@@ -71,7 +71,7 @@ def test_it_learns_what_no_single_modality_can_tell(make):
 
 def test_product_multiplies_the_projected_vectors():
     features = make_features({"a": 1, "b": 1})
-    fusion = mk.fusion.Product(width=3)
+    fusion = mk.fusion.Product(units=3)
     fusion(features)
     expected = np.ones((6, 3))
     for name, f in features.items():
@@ -83,7 +83,7 @@ def test_product_multiplies_the_projected_vectors():
 
 def test_concatenation_is_a_dense_layer_over_the_vectors_side_by_side():
     features = make_features({"a": 1, "b": 1})
-    fusion = mk.fusion.Concatenation(width=3)
+    fusion = mk.fusion.Concatenation(units=3)
     fusion(features)
     vectors = []
     for name, f in features.items():
@@ -101,16 +101,16 @@ def test_the_harness_finds_a_fusion_that_reads_absent_content():
             return tokens, mask, pooled + keras.ops.sum(features["first"]["pooled"])
 
     with pytest.raises(AssertionError, match="the other rows of the batch matter|an absent modality matters"):
-        check_fusion(Careless(width=4))
+        check_fusion(Careless(units=4))
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"width": 0}, "`width` of CrossAttention is at least 1"),
+        ({"units": 0}, "`units` of CrossAttention is at least 1"),
         (
-            {"width": 10, "num_heads": 4},
-            "`num_heads` of CrossAttention divides `width`. Received: width=10, num_heads=4",
+            {"units": 10, "num_heads": 4},
+            "`num_heads` of CrossAttention divides `units`. Received: units=10, num_heads=4",
         ),
         ({"modality_dropout": 1.5}, "`rate` of ModalityDropout is a probability"),
     ],

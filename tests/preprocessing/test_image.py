@@ -35,7 +35,7 @@ def test_pixels_are_counted_in_the_header(format):
 
 
 @pytest.mark.parametrize("data", [b"hello", b"\x89PNG", b"RIFF1234WEBP", b"\0" * 100, b"PK\x03\x04"])
-def test_other_formats_are_recognised_as_such(data):
+def test_other_formats_are_recognized_as_such(data):
     assert int(count_pixels(tf.constant(data))) == -1
 
 
@@ -55,7 +55,7 @@ def test_damaged_files_give_a_problem_or_pixels_and_no_crash(format, data):
             image.prepare_cell(tf.constant(cell))
 
 
-def test_a_picture_of_the_right_size_is_unchanged():
+def test_a_image_of_the_right_size_is_unchanged():
     received = ImagePreprocessor((20, 30)).prepare_cell(tf.constant(encode(PIXELS, "PNG")))
     assert np.array_equal(received, PIXELS)
 
@@ -114,14 +114,14 @@ def test_a_size_that_is_none_is_refused(size):
 @pytest.mark.parametrize("little_endian", [True, False])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_obeyed_as_pillow_does(orientation, little_endian):
-    picture = np.zeros((48, 64, 3), "uint8")
-    picture[:16, :32, 0] = picture[32:, 48:, 1] = 255
+    image = np.zeros((48, 64, 3), "uint8")
+    image[:16, :32, 0] = image[32:, 48:, 1] = 255
     exif = PIL.Image.Exif()
     exif.endian = "<" if little_endian else ">"
     exif[0x010F] = "a maker of cameras"
     exif[0x0112] = orientation
     buffer = io.BytesIO()
-    PIL.Image.fromarray(picture).save(buffer, "jpeg", quality=95, exif=exif)
+    PIL.Image.fromarray(image).save(buffer, "jpeg", quality=95, exif=exif)
     expected = np.asarray(PIL.ImageOps.exif_transpose(PIL.Image.open(buffer)), int)
     received = ImagePreprocessor(expected.shape[:2]).prepare_cell(tf.constant(buffer.getvalue())).numpy().astype(int)
     assert np.abs(received - expected).mean() < 2
@@ -130,10 +130,10 @@ def test_exif_orientation_is_obeyed_as_pillow_does(orientation, little_endian):
 @pytest.mark.parametrize("side", [64, 65, 130, 300])
 def test_a_jpeg_decoded_at_a_ratio_is_close_to_one_decoded_whole(side):
     smooth = np.add.outer(np.arange(side), np.arange(side))[..., None] * [1, 2, 0] * 100 // (3 * side)
-    picture = PIL.Image.fromarray(smooth.astype("uint8"))
+    image = PIL.Image.fromarray(smooth.astype("uint8"))
     buffer = io.BytesIO()
-    picture.save(buffer, "jpeg", quality=98)
-    expected = np.asarray(picture.resize((32, 32), PIL.Image.BILINEAR), int)
+    image.save(buffer, "jpeg", quality=98)
+    expected = np.asarray(image.resize((32, 32), PIL.Image.BILINEAR), int)
     received = ImagePreprocessor(32).prepare_cell(tf.constant(buffer.getvalue())).numpy().astype(int)
     assert np.abs(received - expected).mean() < 2
 

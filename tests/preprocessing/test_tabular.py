@@ -25,7 +25,7 @@ def prepare(table, *rows):
     return table.prepare_batch(tf.constant(list(rows))).numpy()
 
 
-def test_numbers_are_normalised_and_missing_ones_flagged(table):
+def test_numbers_are_normalized_and_missing_ones_flagged(table):
     values = prepare(table, ("40", "1000", "Oslo", "2024-01-01"), (" ", "", "", ""))
     assert values[0, :2].tolist() == [[1, 0], [-1, 0]]
     assert values[1].tolist() == [[0, 1]] * 8
@@ -35,7 +35,7 @@ def test_numbers_are_normalised_and_missing_ones_flagged(table):
 def test_a_category_that_was_not_learnt_is_unknown_and_not_missing(table):
     values = prepare(table, ("1", "1", " Rome ", ""), ("1", "1", "Bonn", ""))[:, 2]
     assert values.tolist() == [[1, 0], [0, 0]]
-    assert table.value_counts[2] == 3
+    assert table.cardinalities[2] == 3
 
 
 @given(st.dates(datetime.date(1600, 1, 1), datetime.date(2400, 12, 31)))

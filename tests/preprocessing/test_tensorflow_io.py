@@ -77,7 +77,7 @@ def test_spec_augment_fades_waveforms_in_each_for_itself():
     assert len(np.unique(faded.sum(axis=1))) > 5
 
 
-def test_spec_augment_survives_serialisation():
+def test_spec_augment_survives_serialization():
     config = keras.saving.serialize_keras_object(SpecAugment(freq_mask=3, time_mask=4, fade=5))
     assert keras.saving.deserialize_keras_object(config).get_config() == {"freq_mask": 3, "time_mask": 4, "fade": 5}
 

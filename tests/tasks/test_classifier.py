@@ -10,9 +10,9 @@ from mmkeras.testing import check_preprocessor, check_reload
 pytestmark = pytest.mark.compat
 
 FUSIONS = {
-    "concatenation": mk.fusion.Concatenation(width=16),
-    "product": mk.fusion.Product(width=16, modality_dropout=0.2, seed=1),
-    "cross_attention": mk.fusion.CrossAttention(width=16, num_heads=2),
+    "concatenation": mk.fusion.Concatenation(units=16),
+    "product": mk.fusion.Product(units=16, modality_dropout=0.2, seed=1),
+    "cross_attention": mk.fusion.CrossAttention(units=16, num_heads=2),
 }
 
 
@@ -57,7 +57,7 @@ def test_fused_beats_each_modality_alone(train, test, trained):
     accuracy = {}
     for name, modality in {"question": mk.Text(), "image": mk.Image(size=32)}.items():
         alone = mk.Classifier.from_source(train.select(range(2000)), {name: modality})
-        alone.fit(alone.dataset(train.select(range(2000)), training=True, cache=True), epochs=2, verbose=0)
+        alone.fit(alone.dataset(train.select(range(2000)), shuffle=True, cache=True), epochs=2, verbose=0)
         accuracy[name] = alone.evaluate(alone.dataset(hard), verbose=0)[1]
     fused = trained.evaluate(trained.dataset(hard), verbose=0)[1]
     assert fused > max(accuracy.values()) + 0.1
@@ -73,7 +73,7 @@ def test_fit_takes_callbacks_and_validation_data(few, modalities, tmp_path):
         keras.callbacks.BackupAndRestore(tmp_path / "backup"),
     ]
     history = model.fit(
-        model.dataset(train, training=True),
+        model.dataset(train, shuffle=True),
         validation_data=model.dataset(validation),
         epochs=2,
         callbacks=callbacks,
@@ -152,7 +152,7 @@ def test_declarations_serve_several_models(few, modalities):
 def test_mixed_precision_answers_in_float32(few, modalities):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = mk.Classifier.from_source(few, modalities, fusion=mk.fusion.CrossAttention(width=16))
+        model = mk.Classifier.from_source(few, modalities, fusion=mk.fusion.CrossAttention(units=16))
         model.fit(model.dataset(few), epochs=1, verbose=0)
         assert model.predict(model.dataset(few), verbose=0).dtype == "float32"
         assert model.get_layer("image_encoder").output["tokens"].dtype == "bfloat16"

@@ -1,4 +1,4 @@
-"""All modalities in one task: from rows to artefacts."""
+"""All modalities in one task: from rows to artifacts."""
 
 import numpy as np
 import pytest
@@ -19,11 +19,11 @@ def source():
         label = i % 2
         tone = 0.3 * np.sin(2 * np.pi * (500 if label else 1500) * np.arange(3200) / 16000)[:, None]
         sound = tf.audio.encode_wav(tone.astype("float32"), 16000).numpy()
-        picture = tf.io.encode_png(np.full((8, 8, 3), 40 + 150 * label, "uint8") + random.integers(0, 9, 1, "uint8"))
+        image = tf.io.encode_png(np.full((8, 8, 3), 40 + 150 * label, "uint8") + random.integers(0, 9, 1, "uint8"))
         rows.append(
             {
                 "text": "good thing" if label else "bad thing",
-                "picture": picture.numpy(),
+                "image": image.numpy(),
                 "sound": sound,
                 "age of": 20 + 30 * label + int(random.integers(9)),
                 "city": "Rome" if label else "Oslo",
@@ -42,19 +42,19 @@ def source():
 @pytest.fixture(scope="module")
 def modalities():
     return {
-        "text": mk.Text(encoder=mk.encoders.GRU(width=8, embedding_dim=8)),
-        "picture": mk.Image(size=8, encoder=mk.encoders.CNN(width=8, filters=(4,))),
-        "sound": mk.Audio(seconds=0.2, encoder=mk.encoders.AudioCNN(width=8, filters=(8,), mel_bins=16)),
-        "profile": mk.Tabular(["age of"], ["city"], ["day"], encoder=mk.encoders.MLP(width=8)),
-        "clicks": mk.History(3, times="times", encoder=mk.encoders.HistoryGRU(width=8, embedding_dim=8)),
+        "text": mk.Text(encoder=mk.encoders.TextGRU(units=8, embedding_dim=8)),
+        "image": mk.Image(size=8, encoder=mk.encoders.ImageCNN(units=8, filters=(4,))),
+        "sound": mk.Audio(seconds=0.2, encoder=mk.encoders.AudioCNN(units=8, filters=(8,), mel_bins=16)),
+        "profile": mk.Tabular(["age of"], ["city"], ["day"], encoder=mk.encoders.TabularMLP(units=8)),
+        "clicks": mk.History(3, times="times", encoder=mk.encoders.HistoryGRU(units=8, embedding_dim=8)),
     }
 
 
 @pytest.fixture(scope="module")
 def trained(source, modalities):
     tf.keras.utils.set_random_seed(0)
-    model = mk.Classifier.from_source(source, modalities, fusion=mk.fusion.CrossAttention(width=8))
-    model.fit(model.dataset(source, batch_size=10, training=True), epochs=6, verbose=0)
+    model = mk.Classifier.from_source(source, modalities, fusion=mk.fusion.CrossAttention(units=8))
+    model.fit(model.dataset(source, batch_size=10, shuffle=True), epochs=6, verbose=0)
     return model
 
 
@@ -75,21 +75,21 @@ def test_with_and_without_cache_rows_are_the_same(trained, source):
 
 
 @pytest.fixture(scope="module")
-def artefacts(trained, source, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("all") / "artefacts"
+def artifacts(trained, source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("all") / "artifacts"
     return folder, mk.export(trained, folder, rows=source)
 
 
-def test_every_artefact_answers_as_the_model_does(artefacts):
-    assert [artefact.agreement for artefact in artefacts[1].artefacts] == [1.0] * 4
+def test_every_artifact_answers_as_the_model_does(artifacts):
+    assert [artifact.agreement for artifact in artifacts[1].artifacts] == [1.0] * 4
 
 
-def test_the_raw_signature_has_an_input_for_every_column(artefacts):
-    signature = tf.saved_model.load(str(artefacts[0] / "saved_model")).signatures["serving_default"]
+def test_the_raw_signature_has_an_input_for_every_column(artifacts):
+    signature = tf.saved_model.load(str(artifacts[0] / "saved_model")).signatures["serving_default"]
     specs = signature.structured_input_signature[1]
     assert {name: spec.shape.rank for name, spec in specs.items()} == {
         "text": 1,
-        "picture": 1,
+        "image": 1,
         "sound": 1,
         "profile_age_of": 1,
         "profile_city": 1,
@@ -104,6 +104,6 @@ def test_the_raw_signature_has_an_input_for_every_column(artefacts):
 
 
 def test_rows_are_answered_from_what_they_have(trained, source):
-    rows = source.table.drop(columns=["label", "text", "picture"]).head(20).to_dict("records")
+    rows = source.table.drop(columns=["label", "text", "image"]).head(20).to_dict("records")
     right = [a["label"] == label for a, label in zip(trained.predict_rows(rows), source.labels(), strict=False)]
     assert np.mean(right) > 0.8

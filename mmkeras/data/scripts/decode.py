@@ -1,6 +1,6 @@
 """Decodes media files in a process of its own, one request after the other, until its input ends.
 
-A message is two big-endian lengths (4 and 8 bytes), a JSON header, and a payload. A request's header holds `medium`
+A message is two big-endian lengths (4 and 8 bytes), a JSON header, and a payload. A request's header holds `media_type`
 ("image", "audio", "video" or "probe"), `path` (else the payload is the file), `span`, `options` and `time_limit`.
 The answer's header holds one of `sizes` (of the parts that the payload consists of), `probe`, `finding` (kind, detail,
 remedy) or `missing` (a package); `last` says that the process ends with it.
@@ -48,21 +48,21 @@ def describe(error):
     return " ".join(str(getattr(error, "strerror", None) or error).split())[:200] or type(error).__name__
 
 
-def describe_unopened(file, medium, starts, advice):
+def describe_unopened(file, media_type, starts, advice):
     file.seek(0)
     head = file.read(12)
     if head.startswith(starts) or head[4:8] == b"ftyp":
-        return Unusable(f"damaged {medium}", "its header cannot be read", "replace the file")
-    article = "not an image" if medium == "image" else f"not {medium}"
+        return Unusable(f"damaged {media_type}", "its header cannot be read", "replace the file")
+    article = "not an image" if media_type == "image" else f"not {media_type}"
     return Unusable(article, f"it starts with {head[:8]!r}, which is no known format", f"convert the file to {advice}")
 
 
-def check_pixels(medium, width, height, options):
+def check_pixels(media_type, width, height, options):
     allowed = options.get("max_pixels") or math.inf
     if width * height > allowed:
         size = f"it has {width * height / 1e6:.1f} megapixels, more than the {allowed / 1e6:.1f} allowed"
-        remedy = f"shrink the file, or allow it by mk.{medium.capitalize()}(max_pixels={width * height})"
-        raise Unusable(f"{medium} too large", size, remedy)
+        remedy = f"shrink the file, or allow it by mk.{media_type.capitalize()}(max_pixels={width * height})"
+        raise Unusable(f"{media_type} too large", size, remedy)
 
 
 # Images
@@ -111,7 +111,7 @@ def encode(image, name, **options):
 def read_orientation(image):
     try:
         return image.getexif().get(0x0112, 1)
-    except Exception:  # whatever a broken EXIF block makes Pillow raise: the picture itself is sound
+    except Exception:  # whatever a broken EXIF block makes Pillow raise: the image itself is sound
         return 1
 
 
@@ -123,7 +123,7 @@ def convert_to_rgb(image):
 
         profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
-    if image.mode in ("RGBa", "La"):  # colours multiplied by their opacity
+    if image.mode in ("RGBa", "La"):  # colors multiplied by their opacity
         image = image.convert(image.mode[:-1] + "A")
     return image.convert("RGB")
 
@@ -145,17 +145,17 @@ def scale_to_bytes(image):
 
 
 class Recording:
-    """An open file of sound or moving pictures, and the one stream of it that `medium` asks for."""
+    """An open file of sound or moving images, and the one stream of it that `media_type` asks for."""
 
-    def __init__(self, file, medium, options=()):
-        self.file, self.medium, self.options = file, medium, dict(options)
+    def __init__(self, file, media_type, options=()):
+        self.file, self.media_type, self.options = file, media_type, dict(options)
         self.can_seek = True
-        check_size(file, medium)
+        check_size(file, media_type)
         self.open()
-        if medium != "probe" and self.stream is None:
-            if medium == "audio":
+        if media_type != "probe" and self.stream is None:
+            if media_type == "audio":
                 raise Unusable("no sound track", "the file holds no sound", "leave the cell empty")
-            raise Unusable("no frames", "the file holds no moving pictures", "leave the cell empty")
+            raise Unusable("no frames", "the file holds no moving images", "leave the cell empty")
 
     def open(self):
         import av
@@ -172,7 +172,7 @@ class Recording:
         except (av.FFmpegError, ValueError) as error:
             if isinstance(error, av.error.DecoderNotFoundError):
                 raise self.damaged("its codec is unknown") from None
-            name = "audio" if self.medium == "audio" else "video"
+            name = "audio" if self.media_type == "audio" else "video"
             raise describe_unopened(self.file, name, RECORDING_STARTS, "WAV" if name == "audio" else "MP4") from None
         finally:
             av.logging.set_level(None)
@@ -183,13 +183,13 @@ class Recording:
         duration = self.container.duration
         guessed = any("Estimating duration from bitrate" in message for _, _, message in log)
         self.declared = None if guessed or not duration or duration < 0 else duration / 1e6
-        self.stream = next((stream for stream in self.streams if stream.type == self.medium), None)
+        self.stream = next((stream for stream in self.streams if stream.type == self.media_type), None)
         if self.stream is not None:
             self.stream.codec_context.thread_count = 1
             self.stream.codec_context.options = self.options
 
     def damaged(self, detail):
-        return Unusable(f"damaged {'audio' if self.medium == 'audio' else 'video'}", detail, "replace the file")
+        return Unusable(f"damaged {'audio' if self.media_type == 'audio' else 'video'}", detail, "replace the file")
 
     def frames(self, start):
         """`(time, frame)` in order, from one at or before `start` on.
@@ -234,13 +234,13 @@ class Recording:
             for frame in frames:
                 if pending and sound:  # what fails before the first good frame is only the start of a cut
                     failed += len(pending)
-                    if failed > (0 if self.medium == "audio" else max(3, packets / 20)):
+                    if failed > (0 if self.media_type == "audio" else max(3, packets / 20)):
                         raise self.damaged(f"{failed} of its first {packets} packets cannot be decoded")
                 pending, sound = [], True
                 if frame.pts is not None and frame.time_base:
                     time = float(frame.pts * frame.time_base - self.origin)
                     # Counted samples are more exact than times that a container rounds.
-                    if self.medium == "video" or position is None or abs(time - position) > TIME_JITTER:
+                    if self.media_type == "video" or position is None or abs(time - position) > TIME_JITTER:
                         position = time
                 if position is None:
                     continue
@@ -265,7 +265,7 @@ class Recording:
             if pending:
                 raise self.damaged("none of its packets can be decoded")
             return
-        tolerated = self.medium == "video" or self.container.format.name in ("mp3", "aac")
+        tolerated = self.media_type == "video" or self.container.format.name in ("mp3", "aac")
         if pending and not (tolerated and not any(start == b"\xff" for start in pending)):
             raise self.damaged("it breaks off: its last packets cannot be decoded")
         if self.container.format.name == "ogg" and is_ogg_cut(self.file):
@@ -318,7 +318,7 @@ def frame_seconds(frame, stream):
 
 
 def is_playable(stream):
-    """Not a cover picture, and not of a codec that is unknown."""
+    """Not a cover image, and not of a codec that is unknown."""
     import av
 
     if stream.type not in ("audio", "video") or stream.codec_context is None or not stream.time_base:
@@ -335,7 +335,7 @@ def is_ogg_cut(file):
     return len(page) < 27 or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
 
 
-def check_size(file, medium):
+def check_size(file, media_type):
     """Refuses a RIFF, AIFF or ASF file that is smaller than it declares: FFmpeg would take it for a shorter one."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
@@ -351,17 +351,17 @@ def check_size(file, medium):
             position += 8 + length
             declared = max(declared, position)
             position += length % 2
-    elif head.startswith(b"0&\xb2u") and (place := head.find(ASF_PROPERTIES)) >= 0:
-        (declared,) = struct.unpack_from("<Q", head.ljust(place + 48), place + 40)
+    elif head.startswith(b"0&\xb2u") and (start := head.find(ASF_PROPERTIES)) >= 0:
+        (declared,) = struct.unpack_from("<Q", head.ljust(start + 48), start + 40)
     if declared > size:
         detail = f"it breaks off: it has {size:,} of the {declared:,} bytes that it declares"
-        raise Unusable(f"damaged {'audio' if medium == 'audio' else 'video'}", detail, "replace the file")
+        raise Unusable(f"damaged {'audio' if media_type == 'audio' else 'video'}", detail, "replace the file")
 
 
 def decode_audio(file, span, options):
     """Sound as WAV: 16 bit, mono, at `sample_rate`.
 
-    Where the sound begins later than the pictures, silence stands before it. A span has all its samples unless the
+    Where the sound begins later than the images, silence stands before it. A span has all its samples unless the
     recording ends earlier.
     """
     rate = options["sample_rate"]
@@ -412,7 +412,7 @@ def make_resampler(rate):
 
 
 def prepare_frame(frame):
-    """A frame that the resampler takes: channels whose places are unknown are averaged here."""
+    """A frame that the resampler takes: channels whose positions are unknown are averaged here."""
     import av
 
     if "channels" in frame.layout.name:
@@ -491,7 +491,7 @@ def probe(file, span, options):
     recording = Recording(file, "probe")
     types = {stream.type for stream in recording.streams}
     if not types:
-        raise Unusable("no frames", "it holds neither sound nor moving pictures", "leave the cell empty")
+        raise Unusable("no frames", "it holds neither sound nor moving images", "leave the cell empty")
     ends = recording.measure_ends()
     recording.check_complete(ends)
     duration = max(ends.values(), default=0.0)
@@ -513,7 +513,7 @@ def answer(request, payload):
             if file.seek(0, io.SEEK_END) == 0:
                 raise Unusable("empty file", "it has 0 bytes", "replace the file, or leave the cell empty")
             file.seek(0)
-            return DECODERS[request["medium"]](file, request["span"], request["options"])
+            return DECODERS[request["media_type"]](file, request["span"], request["options"])
     except Unusable as problem:
         return {"finding": problem.args}, []
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Runs an ONNX file. Arguments: artefact, inputs, outputs, latency_runs."""
+"""Runs an ONNX file. Arguments: artifact, inputs, outputs, latency_runs."""
 
 import json
 import statistics
@@ -13,7 +13,7 @@ import onnxruntime
 request = json.loads(Path(sys.argv[1]).read_text())
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = 1
-session = onnxruntime.InferenceSession(request["artefact"], options, providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession(request["artifact"], options, providers=["CPUExecutionProvider"])
 with np.load(request["inputs"]) as archive:
     inputs = {node.name: archive[node.name] for node in session.get_inputs()}
 (probabilities,) = session.run(["probabilities"], inputs)
@@ -24,6 +24,6 @@ for run in range(request["latency_runs"]):
     start = time.perf_counter()
     session.run(["probabilities"], row)
     times.append(time.perf_counter() - start)
-ops = sorted({node.op_type for node in onnx.load(request["artefact"]).graph.node})
+ops = sorted({node.op_type for node in onnx.load(request["artifact"]).graph.node})
 answer = {"latency_ms": 1000 * statistics.median(times), "inputs": sorted(inputs), "ops": ops}
 Path(sys.argv[2]).write_text(json.dumps(answer))

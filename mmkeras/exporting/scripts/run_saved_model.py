@@ -1,6 +1,6 @@
 """Runs a SavedModel without mmkeras or Keras.
 
-Arguments: artefact, signatures, inputs and outputs by signature, latency_runs.
+Arguments: artifact, signatures, inputs and outputs by signature, latency_runs.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ for library in TEXT_OPS:
     tf.load_op_library(str(text_folder / "python" / "ops" / f"{library}.so"))
 
 request = json.loads(Path(sys.argv[1]).read_text())
-loaded = tf.saved_model.load(request["artefact"])
+loaded = tf.saved_model.load(request["artifact"])
 answer = {}
 for name in request["signatures"]:
     signature = loaded.signatures[name]

@@ -1,4 +1,4 @@
-"""Runs a TFLite file row by row. Arguments: artefact, signature, inputs, outputs, latency_runs."""
+"""Runs a TFLite file row by row. Arguments: artifact, signature, inputs, outputs, latency_runs."""
 
 import json
 import statistics
@@ -16,7 +16,7 @@ request = json.loads(Path(sys.argv[1]).read_text())
 def list_ops():
     """Every op in the file by name, the custom ones with `Flex` or their own name."""
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    model = schema.ModelT.InitFromPackedBuf(Path(request["artefact"]).read_bytes(), 0)
+    model = schema.ModelT.InitFromPackedBuf(Path(request["artifact"]).read_bytes(), 0)
     ops = set()
     for code in model.operatorCodes:
         builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
@@ -24,7 +24,7 @@ def list_ops():
     return sorted(ops)
 
 
-interpreter = Interpreter(request["artefact"], num_threads=1)
+interpreter = Interpreter(request["artifact"], num_threads=1)
 runner = interpreter.get_signature_runner(request["signature"])
 with np.load(request["inputs"]) as archive:
     inputs = {key: archive[key] for key in runner.get_input_details()}

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from mmkeras.data import Source
-from mmkeras.labelling.table import LabelledTable
+from mmkeras.labeling.table import LabeledTable
 from mmkeras.tasks import Classifier
 
 
@@ -48,9 +48,9 @@ def predict(path: str | Path, source: Source, rows: Sequence[int]) -> Prediction
 
 def choose_rows(labels: Sequence[str], all_rows: bool = False, contradictions: bool = False) -> list[int]:
     """The rows without a label in the order of the table; then those with one, or only these."""
-    unlabelled = [row for row, label in enumerate(labels) if not label.strip()]
-    labelled = [row for row, label in enumerate(labels) if label.strip()]
-    return labelled if contradictions else unlabelled + labelled if all_rows else unlabelled
+    unlabeled = [row for row, label in enumerate(labels) if not label.strip()]
+    labeled = [row for row, label in enumerate(labels) if label.strip()]
+    return labeled if contradictions else unlabeled + labeled if all_rows else unlabeled
 
 
 def order_rows(rows: Sequence[int], predictions: Predictions) -> list[int]:
@@ -60,7 +60,7 @@ def order_rows(rows: Sequence[int], predictions: Predictions) -> list[int]:
 
     Example:
 
-    >>> from mmkeras.labelling import Predictions, order_rows
+    >>> from mmkeras.labeling import Predictions, order_rows
     >>> order_rows([0, 1], Predictions(["a", "b"], np.array([[0.9, 0.1], [0.5, 0.5]])))
     [1, 0]
     """
@@ -71,9 +71,9 @@ def order_rows(rows: Sequence[int], predictions: Predictions) -> list[int]:
 def find_contradictions(rows: Sequence[int], labels: Sequence[str], predictions: Predictions) -> list[int]:
     """The rows whose label the model contradicts confidently, the largest p(other) - p(label) first.
 
-    Another class j contradicts where p(j) reaches its threshold: the mean of p(j) over the rows that are labelled j.
+    Another class j contradicts where p(j) reaches its threshold: the mean of p(j) over the rows that are labeled j.
     Labels that the model does not know cannot be contradicted. Reference: Northcutt, Jiang and Chuang (2021), confident
-    learning. Use a model that was not trained on these rows: what it has learnt by heart it does not contradict.
+    learning. Use a model that was not trained on these rows: what it has learned by heart it does not contradict.
     """
     numbers = {name: i for i, name in enumerate(predictions.classes)}
     rows = [row for row in rows if labels[row] in numbers and predictions.best(row)]
@@ -87,11 +87,11 @@ def find_contradictions(rows: Sequence[int], labels: Sequence[str], predictions:
     return [rows[i] for i in np.argsort(-gaps, kind="stable") if gaps[i] > 0]
 
 
-class LabellingQueue:
+class LabelingQueue:
     """Goes through rows of a table. Every call names the row it is about, so an old page cannot label another one.
 
     Args:
-        table: a `LabelledTable`.
+        table: a `LabeledTable`.
         rows: the rows to show, counted from 0, in this order.
         classes: labels to offer besides those in the table.
         predictions: of a model, or None.
@@ -99,7 +99,7 @@ class LabellingQueue:
 
     def __init__(
         self,
-        table: LabelledTable,
+        table: LabeledTable,
         rows: Sequence[int],
         classes: Sequence[str] = (),
         predictions: Predictions | None = None,
@@ -115,13 +115,13 @@ class LabellingQueue:
         self._past = []  # (row, the label it had before, or None where it was skipped)
 
     @property
-    def labelled_count(self) -> int:
+    def labeled_count(self) -> int:
         """How many rows of the table have a label."""
         return sum(bool(label.strip()) for label in self.table.labels)
 
     @property
     def left_count(self) -> int:
-        """How many of the rows to show have not been labelled here."""
+        """How many of the rows to show have not been labeled here."""
         return len(self.rows) - len(self._done)
 
     def first(self) -> int | None:

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from mmkeras.cli import main
-from mmkeras.labelling import LabelledTable, LabellingQueue
-from mmkeras.labelling.show import RowView
+from mmkeras.labeling import LabeledTable, LabelingQueue
+from mmkeras.labeling.show import RowView
 
 
 @pytest.fixture
@@ -32,12 +32,12 @@ def folder(tmp_path):
 
 @pytest.fixture
 def view(folder):
-    return RowView(LabellingQueue(LabelledTable(folder / "table.csv", "label"), range(7)))
+    return RowView(LabelingQueue(LabeledTable(folder / "table.csv", "label"), range(7)))
 
 
-def test_a_row_is_shown_with_its_picture_its_text_and_the_rest(view):
+def test_a_row_is_shown_with_its_image_its_text_and_the_rest(view):
     page = view.render(0)
-    assert "0 of 7 labelled &middot; row 1" in page
+    assert "0 of 7 labeled &middot; row 1" in page
     assert "<img src='media/0/0'" in page
     assert "a &lt;b&gt;text&lt;/b&gt; of words\nin two lines" in page
     assert "<td>code</td><td>007</td>" in page
@@ -62,7 +62,7 @@ def test_what_cannot_be_shown_says_why_in_its_place_and_is_not_sent(view, row, r
 
 
 def test_cells_that_are_no_media_are_not_sent(view):
-    assert [view.send_media(*place).status_code for place in ((6, 0), (0, 1), (7, 0), (0, 9), (-1, 0))] == [404] * 5
+    assert [view.send_media(*index).status_code for index in ((6, 0), (0, 1), (7, 0), (0, 9), (-1, 0))] == [404] * 5
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def page(folder):
         process.communicate()
 
 
-def test_two_rows_are_labelled_through_the_page_which_talks_to_nobody_else(page, monkeypatch):
+def test_two_rows_are_labeled_through_the_page_which_talks_to_nobody_else(page, monkeypatch):
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")  # of the client; the page has it off by itself
     from gradio_client import Client
 
@@ -98,7 +98,7 @@ def test_two_rows_are_labelled_through_the_page_which_talks_to_nobody_else(page,
     assert client.predict(row, "red", api_name="/label")[0] == 1
     assert client.predict(1, api_name="/skip")[0] == 2
     row, card, *_ = client.predict(2, "a new one", api_name="/label")
-    assert (row, "2 of 7 labelled" in card) == (3, True)
+    assert (row, "2 of 7 labeled" in card) == (3, True)
     assert client.predict(3, "wrong", api_name="/label")[0] == 4
     assert client.predict(4, api_name="/back")[0] == 3
     rows = before.split("007,\n")

@@ -17,7 +17,7 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
-class LabelledTable:
+class LabeledTable:
     """The rows of a table, and the labels in one of its columns, which it writes back.
 
     CSV and TSV files get the labels themselves: only the cell of the label changes, all other characters stay. Beside

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import mmkeras as mk
-from mmkeras.labelling import (
-    LabelledTable,
-    LabellingQueue,
+from mmkeras.labeling import (
+    LabeledTable,
+    LabelingQueue,
     Predictions,
     choose_rows,
     find_contradictions,
@@ -17,7 +17,7 @@ from mmkeras.labelling import (
 @pytest.fixture
 def table(tmp_path):
     (tmp_path / "table.csv").write_text("text,label\na,\nb,yes\nc,\nd, \n")
-    return LabelledTable(tmp_path / "table.csv", "label")
+    return LabeledTable(tmp_path / "table.csv", "label")
 
 
 def test_rows_without_a_label_come_in_the_order_of_the_table(table):
@@ -45,8 +45,8 @@ def test_rows_that_the_model_cannot_judge_are_not_contradicted():
 
 
 def test_labels_are_written_skipped_rows_come_again_and_steps_are_taken_back(table):
-    queue = LabellingQueue(table, [0, 2, 3], classes=["no"])
-    assert (queue.classes, queue.labelled_count, queue.left_count) == (["no", "yes"], 1, 3)
+    queue = LabelingQueue(table, [0, 2, 3], classes=["no"])
+    assert (queue.classes, queue.labeled_count, queue.left_count) == (["no", "yes"], 1, 3)
     assert queue.first() == 0
     assert queue.label(0, " maybe ") == 2
     assert queue.classes == ["no", "yes", "maybe"]
@@ -54,14 +54,14 @@ def test_labels_are_written_skipped_rows_come_again_and_steps_are_taken_back(tab
     assert queue.label(3, "no") == 2
     assert table.labels == ["maybe", "yes", "", "no"]
     assert queue.label(2, "yes") is None
-    assert (queue.labelled_count, queue.left_count, queue.first()) == (4, 0, None)
+    assert (queue.labeled_count, queue.left_count, queue.first()) == (4, 0, None)
     assert [queue.back() for _ in range(5)] == [2, 3, 2, 0, None]
     assert table.output.read_text() == "text,label\na,\nb,yes\nc,\nd, \n"
     assert queue.left_count == 3
 
 
 def test_what_cannot_be_a_label_is_refused(table):
-    queue = LabellingQueue(table, [0])
+    queue = LabelingQueue(table, [0])
     with pytest.raises(ValueError, match="at least one character"):
         queue.label(0, "  ")
     with pytest.raises(ValueError, match="not among those to label. Received: row=1"):
@@ -71,7 +71,7 @@ def test_what_cannot_be_a_label_is_refused(table):
 
 def test_a_saved_model_answers_the_rows_it_is_asked_about(tmp_path):
     (tmp_path / "table.csv").write_text("image,label\n,cat\nnowhere.png,\n,\n")
-    source = LabelledTable(tmp_path / "table.csv", "label").source
+    source = LabeledTable(tmp_path / "table.csv", "label").source
     model = mk.Classifier({"image": mk.Image(size=16)}, classes=["cat", "dog"])
     model.save(tmp_path / "model.keras")
     with pytest.warns(UserWarning, match="1 of 2 rows are left out: 1 file not found"):

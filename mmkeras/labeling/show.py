@@ -1,4 +1,4 @@
-"""One row as HTML: pictures, players, text, and a small table of the rest."""
+"""One row as HTML: images, players, text, and a small table of the rest."""
 
 import base64
 import contextlib
@@ -10,7 +10,7 @@ from html import escape
 
 from mmkeras.data import MediaError, decoders, media
 from mmkeras.data.columns import SUFFIX_KINDS
-from mmkeras.labelling.queue import LabellingQueue
+from mmkeras.labeling.queue import LabelingQueue
 
 _PLAYED = (".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac", ".m4a", ".aac", ".mp4", ".m4v", ".webm", ".ogv", ".mov")
 _TYPES = {".mov": "video/mp4", ".m4a": "audio/mp4", ".opus": "audio/ogg"}  # what browsers take them for
@@ -21,7 +21,7 @@ _OPTIONS = {
     "video": {"frames": 8, "rate": None, "shorter_side": 240, "max_pixels": _MAX_PIXELS},
 }
 _HEAD_BYTES = 64  # of a file, which tell what it holds
-_SMALL = 200  # pixels; narrower pictures are enlarged
+_SMALL = 200  # pixels; narrower images are enlarged
 _WORDS_OF_A_TEXT = 3
 _ROWS_LOOKED_AT = 200
 
@@ -33,7 +33,7 @@ class RowView:
         queue: the rows.
     """
 
-    def __init__(self, queue: LabellingQueue):
+    def __init__(self, queue: LabelingQueue):
         self.queue = queue
         self.source = queue.table.source
         self.columns = list(self.source.table.columns)
@@ -52,11 +52,11 @@ class RowView:
     def render(self, row: int | None) -> str:
         """A row, counted from 0, as HTML; for None that no row is left."""
         table = self.queue.table
-        count, total = self.queue.labelled_count, len(table)
+        count, total = self.queue.labeled_count, len(table)
         where = "" if row is None else f" &middot; row {row + 1:,}"
         left = f"{self.queue.left_count:,} left to show &middot; labels go to {escape(table.output.name)}"
         head = (
-            f"<div class=top><span>{count:,} of {total:,} labelled{where}</span><span>{left}</span></div>"
+            f"<div class=top><span>{count:,} of {total:,} labeled{where}</span><span>{left}</span></div>"
             f"<progress max={total} value={count}></progress>"
         )
         if row is None:
@@ -132,7 +132,7 @@ class RowView:
             return Response("There is no such cell.", 404)
         kind = self._find_kind(row, self.columns[index])
         if kind is None:
-            return Response("This cell is no medium.", 404)
+            return Response("This cell is no media_type.", 404)
         try:
             cell = self._locate(row, index)
             if kind != "image" and isinstance(cell, str) and _is_played(cell):
@@ -148,9 +148,9 @@ class RowView:
 
 
 def _find_kind(cell):
-    """`"image"`, `"audio"`, `"video"`, or None for a cell that is no medium."""
+    """`"image"`, `"audio"`, `"video"`, or None for a cell that is no media_type."""
     if isinstance(cell, bytes):
-        return media.guess_medium(cell[:_HEAD_BYTES]) or "image"
+        return media.guess_media_type(cell[:_HEAD_BYTES]) or "image"
     if not isinstance(cell, str):
         return None
     kind = SUFFIX_KINDS.get(os.path.splitext(media.split_span(cell)[0])[1].strip().lower())

@@ -6,8 +6,8 @@ import socket
 import threading
 import webbrowser
 
-from mmkeras.labelling.queue import LabellingQueue
-from mmkeras.labelling.show import RowView
+from mmkeras.labeling.queue import LabelingQueue
+from mmkeras.labeling.show import RowView
 
 ADDRESS = "127.0.0.1"
 _POLICY = (
@@ -87,7 +87,7 @@ def import_gradio():
     return gradio
 
 
-def build_app(queue: LabellingQueue):
+def build_app(queue: LabelingQueue):
     """The page as an ASGI application. Raises ImportError when Gradio is not installed."""
     gr = import_gradio()
     import fastapi
@@ -166,7 +166,7 @@ def _check_row(row):
     return int(row)
 
 
-def serve(queue: LabellingQueue, port: int = 7860, browser: bool = True) -> None:
+def serve(queue: LabelingQueue, port: int = 7860, browser: bool = True) -> None:
     """Shows the page until Ctrl-C, on the loopback address only.
 
     Args:
@@ -192,7 +192,7 @@ def serve(queue: LabellingQueue, port: int = 7860, browser: bool = True) -> None
     listener.listen()
     url = f"http://{ADDRESS}:{listener.getsockname()[1]}"
     table = queue.table
-    print(f"{queue.labelled_count:,} of {len(table):,} rows have a label, {queue.left_count:,} are to be shown.")
+    print(f"{queue.labeled_count:,} of {len(table):,} rows have a label, {queue.left_count:,} are to be shown.")
     print(f"Labels go to {table.output} at once. Open {url} and end with Ctrl-C.", flush=True)
     if browser:
         threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
@@ -203,4 +203,4 @@ def serve(queue: LabellingQueue, port: int = 7860, browser: bool = True) -> None
         pass
     finally:
         listener.close()
-    print(f"\nEnded: {queue.labelled_count:,} of {len(table):,} rows have a label, in {table.output}")
+    print(f"\nEnded: {queue.labeled_count:,} of {len(table):,} rows have a label, in {table.output}")
