@@ -101,6 +101,7 @@ def _run_demo(options):
 def _run_check(options):
     warnings.formatwarning = lambda message, *_: f"{message}\n"
     from mmkeras import data, modalities
+    from mmkeras.pipeline import check
 
     source = data.read(options.table, target=options.target, allow_outside=options.allow_outside)
     proposals = data.propose(source)
@@ -110,4 +111,4 @@ def _run_check(options):
         name: getattr(modalities, kind)(**arguments)
         for name, (kind, arguments) in data.plan_modalities(proposals).items()
     }
-    print(f"\nIf they are, this is what is wrong with the cells:\n{source.check(guessed)}")
+    print(f"\nIf they are, this is what is wrong with the cells:\n{check(source, guessed)}")

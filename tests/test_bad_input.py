@@ -31,7 +31,7 @@ def read(folder, *rows, name="rows.csv"):
 
 def check_one(source):
     """The only problem of the source."""
-    (problem,) = source.check(MODALITIES).problems
+    (problem,) = mk.check(source, MODALITIES).problems
     return str(problem)
 
 
@@ -171,7 +171,7 @@ def test_good_rows_pass_without_a_warning(trained, folder):
 
 def test_the_report_counts_and_shows(folder):
     source = read(folder, ",,red", "what?,,red", *["what?,no.png,red"] * 30)
-    report = source.check(MODALITIES)
+    report = mk.check(source, MODALITIES)
     assert (report.rows, report.missing, len(report.rejected)) == (34, {"question": 1, "image": 2}, 30)
     lines = str(report).splitlines()
     assert lines[:3] == [

@@ -13,9 +13,9 @@ import mmkeras as mk
 pytestmark = pytest.mark.compat
 
 PACKAGE = Path(mk.__file__).parent
-STAGES = ["data", "preprocessing", "encoders", "modalities", "fusion", "heads", "tasks", "exporting", "labeling"]
-STAGES += ["demo", "cli"]
-LEAVES = ["_quiet", "features", "layers", "datasets"]
+STAGES = ["data", "preprocessing", "targets", "encoders", "modalities", "pipeline", "fusion", "row_model", "backbone"]
+STAGES += ["heads", "tasks", "exporting", "labeling", "demo", "cli"]
+LEAVES = ["_quiet", "features", "layers", "datasets", "weights", "schedules", "state"]
 ALL_SEEING = ["__init__", "__main__", "testing"]
 
 
@@ -33,7 +33,7 @@ def _imported_stages(path):
                 yield module.split(".")[1]
 
 
-def test_imports_run_forward_along_the_way_of_the_data():
+def test_imports_run_forward_along_the_pipeline():
     backward = []
     for path in sorted(PACKAGE.rglob("*.py")):
         stage = _stage_of(path)

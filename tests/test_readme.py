@@ -22,7 +22,8 @@ def test_the_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
         "model.tflite",
         "model_dynamic_range.tflite",
         "model.onnx",
-        "labels.txt",
+        "labels.json",
+        "signature.json",
         "report.json",
     }
     model, test = names["model"], names["test"]

@@ -1,6 +1,6 @@
 /*
- * Answers one row with an exported SavedModel: raw text and the bytes of files go in, the class and the probability of
- * each class come out. All preprocessing is inside the SavedModel: no logic of the library here, and no Python.
+ * Answers one row with an exported SavedModel: raw text and the bytes of files go in, all that the
+ * model answers comes out, a line for each of its outputs. All preprocessing is inside the SavedModel: no logic of the library here, and no Python.
  *
  *     answer <saved_model_folder> <text_ops_folder> <column>=<text> <column>=@<file> ...
  *
@@ -254,6 +254,8 @@ static void delete_model(Model *model) {
     TF_DeleteBuffer(model->meta_graph);
 }
 
+#define ANY_TYPE ((TF_DataType)0)
+
 /* The tensor of the graph that is this input or output of the signature. */
 static TF_Output find_tensor(const Model *model, uint64_t map, const char *key, TF_DataType type) {
     const char *kind = map == SIGNATURE_INPUTS ? "input" : "output";
@@ -270,7 +272,7 @@ static TF_Output find_tensor(const Model *model, uint64_t map, const char *key, 
     if (tensor.oper == NULL || index < 0 || index >= TF_OperationNumOutputs(tensor.oper)) {
         fail("the tensor '%s:%ld' of the %s '%s' is not in the graph", operation, index, kind, key);
     }
-    if (TF_OperationOutputType(tensor) != type) {
+    if (type != ANY_TYPE && TF_OperationOutputType(tensor) != type) {
         fail("the tensor '%s:%ld' of the %s '%s' is of type %d instead of %d", operation, index, kind, key,
              (int)TF_OperationOutputType(tensor), (int)type);
     }
@@ -313,33 +315,53 @@ static char *join_cells(const Cell *cells, int count) {
     return expect_memory(joined);
 }
 
-/* Runs the model; `results` are the label and the probabilities. */
-static void run(const Model *model, const Cell *cells, int count, TF_Tensor *results[2]) {
+/* An output of the signature, and what the model answered. */
+typedef struct {
+    char *name;
+    TF_Tensor *tensor;
+} Result;
+
+/* Runs the model; there is a result for each of its outputs. */
+static void run(const Model *model, const Cell *cells, int count, Result *results, int result_count) {
     TF_Output *inputs = expect_memory(calloc((size_t)count, sizeof *inputs));
     TF_Tensor **tensors = expect_memory(calloc((size_t)count, sizeof *tensors));
     find_inputs(model, cells, count, inputs);
     for (int i = 0; i < count; i++) tensors[i] = make_tensor(&cells[i]);
-    const TF_Output outputs[] = {
-        find_tensor(model, SIGNATURE_OUTPUTS, "label", TF_STRING),
-        find_tensor(model, SIGNATURE_OUTPUTS, "probabilities", TF_FLOAT),
-    };
+    TF_Output *outputs = expect_memory(calloc((size_t)result_count, sizeof *outputs));
+    TF_Tensor **answers = expect_memory(calloc((size_t)result_count, sizeof *answers));
+    Bytes rest = model->signature, key, value;
+    for (int i = 0; i < result_count && take_entry(&rest, SIGNATURE_OUTPUTS, &key, &value); i++) {
+        results[i].name = expect_memory(strndup(key.data, key.size));
+        outputs[i] = find_tensor(model, SIGNATURE_OUTPUTS, results[i].name, ANY_TYPE);
+    }
     TF_Status *status = TF_NewStatus();
-    TF_SessionRun(model->session, NULL, inputs, tensors, count, outputs, results, 2, NULL, 0, NULL, status);
+    TF_SessionRun(model->session, NULL, inputs, tensors, count, outputs, answers, result_count, NULL, 0, NULL, status);
     char *row = join_cells(cells, count);
     expect_ok(status, "answer", row);
     free(row);
+    for (int i = 0; i < result_count; i++) results[i].tensor = answers[i];
     for (int i = 0; i < count; i++) TF_DeleteTensor(tensors[i]);
+    free(answers);
+    free(outputs);
     free(tensors);
     free(inputs);
 }
 
-static void print_answer(const TF_Tensor *label, const TF_Tensor *probabilities) {
-    if (TF_TensorElementCount(label) != 1) fail("the output 'label' is not one string");
-    const TF_TString *name = TF_TensorData(label);
-    printf("label %.*s\n", (int)TF_StringGetSize(name), TF_StringGetDataPointer(name));
-    const float *values = TF_TensorData(probabilities);
-    for (int64_t i = 0; i < TF_TensorElementCount(probabilities); i++) printf("probability %.9g\n", values[i]);
-    if (fflush(stdout) != 0) fail("cannot write the answer: %s", strerror(errno));
+/* "probabilities 0.25 0.75", or "label red". */
+static void print_result(const Result *result) {
+    fputs(result->name, stdout);
+    const void *data = TF_TensorData(result->tensor);
+    for (int64_t i = 0; i < TF_TensorElementCount(result->tensor); i++) {
+        if (TF_TensorType(result->tensor) == TF_STRING) {
+            const TF_TString *text = (const TF_TString *)data + i;
+            printf(" %.*s", (int)TF_StringGetSize(text), TF_StringGetDataPointer(text));
+        } else if (TF_TensorType(result->tensor) == TF_FLOAT) {
+            printf(" %.9g", ((const float *)data)[i]);
+        } else {
+            fail("the output '%s' is neither text nor numbers of 32 bits", result->name);
+        }
+    }
+    putchar('\n');
 }
 
 int main(int argc, char **argv) {
@@ -353,11 +375,17 @@ int main(int argc, char **argv) {
 
     load_text_ops(argv[2]);
     Model model = load_model(argv[1]);
-    TF_Tensor *results[2] = {NULL, NULL};
-    run(&model, cells, count, results);
-    print_answer(results[0], results[1]);
+    int result_count = count_entries(model.signature, SIGNATURE_OUTPUTS);
+    Result *results = expect_memory(calloc((size_t)result_count, sizeof *results));
+    run(&model, cells, count, results, result_count);
+    for (int i = 0; i < result_count; i++) print_result(&results[i]);
+    if (fflush(stdout) != 0) fail("cannot write the answer: %s", strerror(errno));
 
-    for (int i = 0; i < 2; i++) TF_DeleteTensor(results[i]);
+    for (int i = 0; i < result_count; i++) {
+        free(results[i].name);
+        TF_DeleteTensor(results[i].tensor);
+    }
+    free(results);
     delete_model(&model);
     for (int i = 0; i < count; i++) free(cells[i].file);
     free(cells);

@@ -1,14 +1,9 @@
 from mmkeras.data.acoustics import add_functionals as add_functionals
-from mmkeras.data.cleaning import clean as clean
 from mmkeras.data.columns import Proposal as Proposal
 from mmkeras.data.columns import format_proposals as format_proposals
 from mmkeras.data.columns import plan_modalities as plan_modalities
 from mmkeras.data.columns import propose as propose
 from mmkeras.data.decoders import MediaError as MediaError
-from mmkeras.data.pipeline import build_dataset as build_dataset
-from mmkeras.data.records import Records as Records
-from mmkeras.data.records import prepare as prepare
-from mmkeras.data.records import read_records as read_records
 from mmkeras.data.report import Problem as Problem
 from mmkeras.data.report import Report as Report
 from mmkeras.data.sources import Source as Source

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmkeras.data import media
-from mmkeras.data.sources import Source, is_empty
+from mmkeras.data.sources import Source
 
 _LOOKED_AT = 10_000
 _MOST = 0.9  # share of the cells that have to agree
@@ -62,7 +62,7 @@ def _propose(source, column):
         lengths = [len(cell) for cell in raw]
         why = f"its cells are lists, of {min(lengths)} to {max(lengths)} items"
         return Proposal(column, "History", why, _show(" ".join(map(str, cell)) for cell in raw))
-    cells = [cell.strip() for cell in source.texts(column) if not is_empty(cell)]
+    cells = [cell.strip() for cell in source.texts(column) if cell.strip()]
     kind, why = _judge(cells)
     return Proposal(column, kind, why, _show(dict.fromkeys(cells)))
 

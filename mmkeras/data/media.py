@@ -23,9 +23,9 @@ _PCM, _BITS = 1, 16
 
 def locate(cell: str | bytes, folder: Path) -> str | bytes:
     """A path as an absolute one, taken from `folder` where it is relative; bytes and empty cells as they are."""
-    if isinstance(cell, bytes) or not cell:
+    if isinstance(cell, bytes):
         return cell
-    return os.path.join(folder, cell)
+    return os.path.join(folder, cell) if cell.strip() else ""
 
 
 def is_inside(cell: str | bytes, folder: str) -> bool:

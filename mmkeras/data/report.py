@@ -1,4 +1,4 @@
-"""What a check of a source found."""
+"""What a check of a source finds."""
 
 import warnings
 from collections import Counter
@@ -20,10 +20,15 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """One cell with something wrong. `row` counts from 1, the first row after the header."""
+    """One cell with something wrong.
+
+    `row` is for people and counts from 1, the first row after the header of the file. `index` is where the row stands
+    in the source, from 0: rows of several windows of a recording have one number, and each an index of its own.
+    """
 
     source: str
     row: int
+    index: int
     column: str
     cell: str
     kind: str
@@ -41,7 +46,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Report:
-    """What `Source.check` returns; print it to read it.
+    """What `mk.check` returns; print it to read it.
 
     Attributes:
         source: name of the source.
@@ -57,8 +62,8 @@ class Report:
 
     @property
     def rejected(self) -> set[int]:
-        """Numbers of the rows, from 1, that cannot be used."""
-        return {problem.row for problem in self.problems if problem.rejected}
+        """Indices of the rows, from 0, that cannot be used."""
+        return {problem.index for problem in self.problems if problem.rejected}
 
     def summarize(self, rejected: bool) -> str:
         """Count of each kind among the problems that reject a row, or among those that do not: `2 empty file`."""

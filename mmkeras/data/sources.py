@@ -5,18 +5,13 @@ import difflib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import keras
 import numpy as np
 import pandas as pd
 
 from mmkeras.data import media, tables
-from mmkeras.data.decoders import MediaError
-from mmkeras.data.report import Finding, Problem, Report
-
-_CELLS_A_CHUNK = 256
+from mmkeras.data.report import Finding, Problem
 
 
 class Source:
@@ -46,7 +41,6 @@ class Source:
         self.name = name
         self.allow_outside = allow_outside
         self.row_numbers = np.arange(1, len(table) + 1) if row_numbers is None else row_numbers
-        self._checked = {}
         if target is not None:
             self._require_column(target, "target")
 
@@ -69,9 +63,7 @@ class Source:
     def texts(self, column: str) -> list[str]:
         """The cells of a column as text, `""` where there is nothing."""
         self._require_column(column, "a column of text")
-        return [
-            cell if isinstance(cell, str) else "" if _is_nothing(cell) else str(cell) for cell in self.table[column]
-        ]
+        return [cell if isinstance(cell, str) else "" if is_nothing(cell) else str(cell) for cell in self.table[column]]
 
     def lists(self, column: str) -> list[tuple[str, ...]]:
         """The cells of a column of lists: lists, text that is a JSON list, or text with spaces between the items."""
@@ -89,31 +81,19 @@ class Source:
             return cell
         if isinstance(cell, Path):
             return str(cell)
-        if _is_nothing(cell):
+        if is_nothing(cell):
             return ""
         raise TypeError(
             f"{self.name}, row {self.row_numbers[index]}, column '{column}': a cell of media holds a path (text) "
             f"or the content (bytes). Received: {cell!r} of type {type(cell).__name__}"
         )
 
-    def cells(self, columns: Sequence[str], preprocessor) -> list:
-        """The cells of a modality in the form that `preprocessor` takes: text, the path or the bytes of a file, a tuple
-        of items, or, where it reads several columns, a tuple of these.
-        """
-        if preprocessor.media_type:
-            read_column = self.files
-        elif None in preprocessor.raw_shape:
-            read_column = self.lists
-        else:
-            read_column = self.texts
-        cells = [read_column(column) for column in columns]
-        return list(zip(*cells, strict=True)) if preprocessor.parts else cells[0]
-
-    def labels(self) -> list[str]:
-        """The cells of the target column as text."""
-        if self.target is None:
-            raise ValueError(f"{self.name} was read without a target: `mk.read(..., target='<column>')` names it.")
-        return self.texts(self.target)
+    def values(self, columns: Sequence[str]) -> list:
+        """The cells as they were read: of one column, or a tuple for each row of several."""
+        for column in columns:
+            self._require_column(column, "a column")
+        values = [self.table[column].tolist() for column in columns]
+        return values[0] if len(values) == 1 else list(zip(*values, strict=True))
 
     def select(self, indices: Sequence[int]) -> "Source":
         """The rows at these positions, which keep their numbers in messages."""
@@ -123,25 +103,30 @@ class Source:
     def _with(self, **changes):
         """A source like this one, with other values of some attributes."""
         other = copy.copy(self)
-        vars(other).update(changes, _checked={})
+        vars(other).update(changes)
         return other
 
     def with_columns(self, columns: Sequence[str]) -> "Source":
         """The same rows with these columns only; one that is not there is empty."""
         return self._with(table=self.table.reindex(columns=list(columns)), target=None)
 
-    def without(self, rows: Iterable[int]) -> "Source":
-        """All rows but those of these numbers, as a `Report` counts them: from 1."""
-        return self.select(np.flatnonzero(~np.isin(self.row_numbers, list(rows))))
+    def without(self, indices: Iterable[int]) -> "Source":
+        """All rows but those at these indices, as `Report.rejected` holds them: from 0."""
+        return self.select(np.setdiff1d(np.arange(len(self)), list(indices)))
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether files were decoded before, as in `mk.Records`."""
+        return False
+
+    def as_table(self) -> "Source":
+        """The rows as cells alone, without what was prepared of them."""
+        return self
 
     def with_numbers(self, names: Sequence[str], values: np.ndarray) -> "Source":
         """The same rows with more columns, `values` of shape `(rows, names)`; NaN is a missing cell."""
         added = pd.DataFrame(values, columns=list(names), index=self.table.index)
         return self._with(table=pd.concat([self.table, added], axis=1))
-
-    def without_target(self) -> "Source":
-        """The same rows, without labels."""
-        return self._with(target=None)
 
     def split(self, fraction: float, by: str | None = None, seed: int = 0) -> tuple["Source", "Source"]:
         """Two parts of the rows at random: the larger, and the one with `fraction` of them.
@@ -168,53 +153,6 @@ class Source:
         second = np.isin(groups, order[: max(1, round(fraction * len(order)))])
         return self.select(np.flatnonzero(~second)), self.select(np.flatnonzero(second))
 
-    def check(self, modalities: Mapping, classes: Sequence[str] | None = None) -> Report:
-        """Reads and decodes every cell, and names each one with something wrong.
-
-        Args:
-            modalities: dict from input name to modality, as for a task.
-            classes: the labels that a model knows; None to accept every label that is not empty.
-
-        Returns: a `Report`.
-
-        Example:
-
-        >>> source = mk.read([{"image": "nowhere.png"}, {"image": ""}])
-        >>> report = source.check({"image": mk.Image()})
-        >>> report.missing, report.rejected, report.problems[0].kind
-        ({'image': 1}, {1}, 'file not found')
-        """
-        missing, problems = {}, []
-        for name, modality in modalities.items():
-            columns = modality.source_columns(name)
-            cells = self.cells(columns, modality.preprocessor)
-            for column, part in zip(
-                columns, zip(*cells, strict=True) if modality.preprocessor.parts else [cells], strict=True
-            ):
-                missing[column] = sum(is_empty(cell) for cell in part)
-            problems += self._check_cells(columns, cells, modality.preprocessor)
-        if self.target is not None:
-            problems += self._check_labels(classes)
-        problems.sort(key=lambda problem: problem.row)
-        return Report(self.name, len(self), missing, problems)
-
-    def _check_cells(self, columns, cells, preprocessor):
-        key = (*columns, json.dumps(preprocessor.get_config()))
-        if key not in self._checked:  # reading every file is worth doing once
-            distinct = sorted({cell for cell in cells if not is_empty(cell)}, key=repr)
-            outside = {cell: [f] for cell, f in self.find_outside(distinct).items()} if preprocessor.media_type else {}
-            found = outside | _check_distinct(
-                [cell for cell in distinct if cell not in outside], preprocessor, columns[0]
-            )
-            self._checked[key] = [
-                self.describe_problem(
-                    row, columns[finding.part], cell[finding.part] if preprocessor.parts else cell, finding
-                )
-                for row, cell in zip(self.row_numbers, cells, strict=True)
-                for finding in found.get(cell, [])
-            ]
-        return self._checked[key]
-
     def find_outside(self, cells: Sequence[str | bytes]) -> dict[str | bytes, Finding]:
         """Those of these located cells that lead out of the folder, unless they may."""
         if self.allow_outside:
@@ -228,38 +166,22 @@ class Source:
         folder = os.path.realpath(self.folder)
         return {cell: finding for cell in cells if not media.is_inside(cell, folder)}
 
-    def _check_labels(self, classes):
-        known = None if classes is None else set(classes)
-        problems = []
-        for row, label in zip(self.row_numbers, self.labels(), strict=True):
-            if not label:
-                found = Finding("no label", "the cell is empty", "label the row", True)
-            elif known is not None and label not in known:
-                near = difflib.get_close_matches(label, classes, n=1)
-                remedy = f"correct it to '{near[0]}'" if near else "correct it, or train on rows that have it"
-                detail = f"the model knows {len(classes)} labels, and not this one"
-                found = Finding("unknown label", detail, remedy, True)
-            else:
-                continue
-            problems.append(self.describe_problem(row, self.target, label, found))
-        return problems
-
-    def describe_problem(self, row: int, column: str, cell, finding: Finding) -> Problem:
-        """What was found wrong with one cell, with where it is."""
-        shown = f"{len(cell)} bytes" if isinstance(cell, bytes) else " ".join(cell) if isinstance(cell, tuple) else cell
+    def describe_problem(self, index: int, column: str, cell, finding: Finding) -> Problem:
+        """What was found wrong with the cell of the row at this index, with where it is."""
+        shown = f"{len(cell)} bytes" if isinstance(cell, bytes) else str(cell)
+        if isinstance(cell, tuple):
+            shown = " ".join(map(str, cell))
         if isinstance(cell, str) and Path(cell).is_relative_to(self.folder):
             shown = str(Path(cell).relative_to(self.folder))
         shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
         kind, detail, remedy, rejected, _ = finding
-        return Problem(self.name, int(row), column, shown, kind, detail, remedy, rejected)
+        return Problem(
+            self.name, int(self.row_numbers[index]), int(index), column, shown, kind, detail, remedy, rejected
+        )
 
 
-def is_empty(cell) -> bool:
-    """Whether a cell, as `Source.cells` gives it, holds nothing: its modality is missing in this row."""
-    return all(is_empty(part) for part in cell) if isinstance(cell, tuple) else not cell.strip()
-
-
-def _is_nothing(cell):
+def is_nothing(cell) -> bool:
+    """Whether a cell, as it was read, is None, NaN or what pandas has for them."""
     return cell is None or (isinstance(cell, float) and np.isnan(cell)) or cell is pd.NA or cell is pd.NaT
 
 
@@ -267,8 +189,8 @@ def _to_list(cell):
     if isinstance(cell, str):
         cell = _parse_list(cell.strip())
     elif not isinstance(cell, list | tuple | np.ndarray):
-        cell = [] if _is_nothing(cell) else [cell]
-    return tuple(str(item) for item in cell if not _is_nothing(item))
+        cell = [] if is_nothing(cell) else [cell]
+    return tuple(str(item) for item in cell if not is_nothing(item))
 
 
 def _parse_list(text):
@@ -280,37 +202,6 @@ def _parse_list(text):
         except json.JSONDecodeError:
             continue
     return [item.strip() for item in text[1:-1].split(",")]
-
-
-def _check_distinct(cells, preprocessor, column) -> dict:
-    """The findings by cell, with a progress bar where files are read."""
-    chunks = [cells[i : i + _CELLS_A_CHUNK] for i in range(0, len(cells), _CELLS_A_CHUNK)]
-    progress = keras.utils.Progbar(
-        len(cells), unit_name="cell", verbose=int(len(chunks) > 4 and preprocessor.media_type is not None)
-    )
-    if progress.verbose:
-        print(f"Checking the files of column '{column}'")
-    found = {}
-    with ThreadPoolExecutor() as pool:
-        results = pool.map(lambda chunk: _check_chunk(chunk, preprocessor), chunks)
-        for chunk, findings in zip(chunks, results, strict=True):
-            found.update({cell: f for cell, f in zip(chunk, findings, strict=True) if f})
-            progress.add(len(chunk))
-    return found
-
-
-def _check_chunk(cells, preprocessor):
-    if preprocessor.media_type is None:
-        return preprocessor.find_problems(cells)
-    return [_check_file(cell, preprocessor) for cell in cells]
-
-
-def _check_file(cell, preprocessor):
-    try:
-        content = media.load(cell, preprocessor.media_type, preprocessor.media_options)
-    except MediaError as error:
-        return [error.finding]
-    return preprocessor.find_problems([content])[0]
 
 
 def read(

@@ -23,10 +23,10 @@ def windows(source: Source, column: str, seconds: float, step: float | None = No
         seconds: length of a span.
         step: seconds from the begin of one span to that of the next; None for `seconds`, less for spans that overlap.
 
-    Returns: a `Source`; its rows keep the numbers of those that they come from.
+    Returns: a `Source`; its rows keep the numbers, in messages, of those that they come from.
 
     Raises:
-        ValueError: when `seconds` or `step` is not greater than 0.
+        ValueError: when `seconds` or `step` is not greater than 0; when cells hold bytes.
 
     Example:
 
@@ -36,7 +36,13 @@ def windows(source: Source, column: str, seconds: float, step: float | None = No
     step = seconds if step is None else step
     if not seconds > 0 or not step > 0:
         raise ValueError(f"`seconds` and `step` are greater than 0. Received: seconds={seconds}, step={step}")
+    source = source.as_table()
     cells = source.files(column)
+    if whole := [cell for cell in cells if isinstance(cell, bytes)]:
+        raise ValueError(
+            f"A window is written as a path and its span of time, and {len(whole):,} cells of column '{column}' hold "
+            "bytes. Write them to files first; mk.prepare does so, and its records take mk.windows."
+        )
     distinct = list(dict.fromkeys(cell for cell in cells if cell and isinstance(cell, str)))
     outside = source.find_outside(distinct)
     with ThreadPoolExecutor() as pool:
@@ -47,7 +53,7 @@ def windows(source: Source, column: str, seconds: float, step: float | None = No
     rows = source.select(np.repeat(np.arange(len(cells)), [len(row_spans) for row_spans in spans]))
     original = source.table[column]
     divided = [
-        cell if span is None else f"{cell}#t={span[0]:g},{span[1]:g}"
+        cell if span is None else f"{cell}#t={_write_time(span[0])},{_write_time(span[1])}"
         for cell, row_spans in zip(original, spans, strict=True)
         for span in row_spans
     ]
@@ -63,6 +69,10 @@ def _measure(cell):
         return decoders.probe(path)["duration"]
     except MediaError:
         return None
+
+
+def _write_time(seconds):
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
 
 
 def _divide(duration, seconds, step):

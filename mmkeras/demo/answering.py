@@ -18,8 +18,8 @@ def answer_with_all(model, folder: Path, source) -> list[dict]:
     raw = {name: tf.constant(cells, tf.string) for name, cells in model.load_cells(source).items()}
     tensors = {name: tensor.numpy() for name, tensor in model.preprocessor(raw).items()}
     answers = {
-        "keras": [answer[model.target] for answer in model.predict_rows(source)],
-        "saved_model": answer_with_saved_model(folder / "saved_model", raw),
+        "keras": [answer[model.target.column] for answer in model.predict_rows(source)],
+        "saved_model": answer_with_saved_model(folder / "saved_model", raw, model.target.column),
         "tflite": answer_with_tflite(folder / "model.tflite", tensors, model.classes),
         "tflite_dynamic_range": answer_with_tflite(folder / "model_dynamic_range.tflite", tensors, model.classes),
         "onnx": answer_with_onnx(folder / "model.onnx", tensors, model.classes),
@@ -30,10 +30,10 @@ def answer_with_all(model, folder: Path, source) -> list[dict]:
     ]
 
 
-def answer_with_saved_model(path, raw):
+def answer_with_saved_model(path, raw, column):
     """Raw rows in, labels out: nothing to prepare."""
     outputs = tf.saved_model.load(str(path)).signatures["serving_default"](**raw)
-    return [label.decode() for label in outputs["label"].numpy()]
+    return [label.decode() for label in outputs[column].numpy()]
 
 
 def answer_with_tflite(path, tensors, classes):

@@ -91,7 +91,7 @@ def _parity_table(report):
             f"{a.bytes / 1024:,.0f} KiB",
             f"{a.max_difference:.1e}",
             f"{a.agreement:.2%}",
-            "-" if a.accuracy is None else f"{a.accuracy:.2%}",
+            f"{a.metrics['accuracy']:.2%}",
             f"{a.latency_ms:.2f} ms",
         )
         for a in report.artifacts
@@ -120,13 +120,13 @@ def _table(header, rows):
 def _cards(model, test, predictions, truth, row_count):
     wrong = np.flatnonzero(predictions.argmax(axis=1) != truth)[:_MISTAKES_SHOWN]
     spaced = np.linspace(0, len(truth) - 1, row_count - len(wrong), dtype=int)
-    cells = model.cells(test)
+    questions, images = test.texts("question"), test.files("image")
     return (
         "<div class=cards>"
         + "".join(
             _card(
-                cells["question"][index],
-                Path(cells["image"][index]).read_bytes(),
+                questions[index],
+                Path(images[index]).read_bytes(),
                 model.classes[truth[index]],
                 model.classes[predictions[index].argmax()],
                 predictions[index].max(),

@@ -18,7 +18,6 @@ from mmkeras.demo import answering
 from mmkeras.demo.report import write_report
 
 BATCH_SIZE = 128
-LEARNING_RATE = 2e-3
 SHOWN_ROWS = 12
 ANSWERED_ROWS = 4
 _PACKAGES = ("mmkeras", "tensorflow", "tensorflow-text", "keras", "numpy")
@@ -39,8 +38,8 @@ def run(folder: str | Path = "demo", epochs: int = 15, rows: int | None = None, 
     keras.utils.set_random_seed(seed)
     folder = Path(folder)
     train, validation, test = _read_data(folder, rows, seed)
-    modalities = {"question": mk.Text(encoder="gru"), "image": mk.Image(size=32, encoder="cnn")}
-    print(f"\nThe training rows:\n{train.check(modalities)}")
+    modalities = {"question": mk.Text(), "image": mk.Image(size=32)}
+    print(f"\nThe training rows:\n{mk.check(train, modalities)}")
     candidates = {
         "question": {"question": modalities["question"]},
         "image": {"image": modalities["image"]},
@@ -97,8 +96,7 @@ def _read_data(folder, rows, seed):
     """Training, validation and test rows; no image is in two of them."""
     print(f"Writing the data to {folder / 'data'} ...", flush=True)
     data = mk.datasets.easy_vqa(folder / "data")
-    train = mk.read(data / "train.csv", target="answer")
-    test = mk.read(data / "test.csv", target="answer")
+    train, test = mk.read(data / "train.csv"), mk.read(data / "test.csv")
     if rows is not None:
         train, test = train.select(range(min(rows, len(train)))), test.select(range(min(rows, len(test))))
     train, validation = train.split(0.05, by="image", seed=seed)
@@ -106,14 +104,8 @@ def _read_data(folder, rows, seed):
 
 
 def _train(train, validation, modalities, epochs, seed):
-    model = mk.Classifier.from_source(train, modalities, fusion=mk.fusion.Product(units=64))
+    model = mk.Classifier.from_source(train, modalities, target="answer", fusion="product")
     training_batches = model.dataset(train, BATCH_SIZE, shuffle=True, cache=True, seed=seed)
-    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * len(training_batches))
-    model.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
     history = model.fit(
         training_batches,
         validation_data=model.dataset(validation, batch_size=256, cache=True),

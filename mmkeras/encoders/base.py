@@ -1,12 +1,16 @@
 """What every encoder does: from the tensor of one column to Features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
+import numpy as np
 from keras import ops
 
-from mmkeras.features import FEATURES, Features
-from mmkeras.layers import ZeroAbsent
+from mmkeras.encoders.needs import Needs
+from mmkeras.features import Features
+from mmkeras.layers import MaskTokens, ZeroAbsent
+from mmkeras.preprocessing import Preprocessor
+from mmkeras.weights import assign_weights
 
 
 class Encoder:
@@ -21,41 +25,56 @@ class Encoder:
 
     Args:
         units: size of the token vectors and of the pooled vector.
+
+    Attributes:
+        initial_weights: arrays by path, as `mmkeras.weights.list_weights` names them; `build_model` starts from them.
+            They belong to the object and not to its configuration: a saved model holds its weights itself.
     """
+
+    initial_weights: Mapping[str, np.ndarray] | None = None
 
     def __init__(self, units: int = 64):
         if units < 1:
             raise ValueError(f"`units` of {type(self).__name__} is at least 1. Received: units={units}")
         self.units = units
 
-    def encode(self, inputs, preprocessor):
-        """Symbolic inputs `(batch, *preprocessor.shape)` to tokens, mask and pooled vector, as in `Features`."""
+    def preprocessing(self) -> Needs:
+        """What this encoder needs of its preprocessor; nothing, unless a subclass says so."""
+        return Needs()
+
+    def encode(self, inputs, preprocessor, *length):
+        """Symbolic inputs `(batch, *preprocessor.shape)` to tokens, mask and pooled vector, as in `Features`.
+
+        Of sound and video it also gets the length `(batch,)`: how many samples or frames are real.
+        """
         raise NotImplementedError
 
     def build_model(
         self,
-        name: str,
-        preprocessor,
-        outputs: Sequence[str] = FEATURES,
+        preprocessor: Preprocessor,
+        name: str = "encoder",
         augmentation: Sequence[keras.layers.Layer] = (),
     ) -> keras.Model:
-        """The functional model `<name>_encoder`, from `{name: ..., name_present: ...}` to `Features`.
+        """The functional model from `content`, `present`, and `length` of sound and video, to `Features`.
 
         Args:
-            name: of the input.
             preprocessor: says shape, dtype, and what else the encoder needs to know (the vocabulary).
-            outputs: which of the Features are wanted; layers that only serve others are left out.
+            name: of the model.
             augmentation: layers that change the content in training.
         """
         # === Inputs ===
-        content = keras.Input(preprocessor.shape, dtype=preprocessor.dtype, name=name)
-        present = keras.Input((), dtype="bool", name=f"{name}_present")
+        inputs = {
+            part: keras.Input(spec.shape, dtype=spec.dtype.name, name=part)
+            for part, spec in preprocessor.tensor_specs().items()
+        }
+        content, present, *length = inputs.values()
 
         # === Layers ===
         values = ZeroAbsent(name="zero_absent")(content, present)
+        length = [ZeroAbsent(name="zero_absent_length")(tensor, present) for tensor in length]
         for layer in augmentation:
             values = layer(values)
-        tokens, mask, pooled = self.encode(values, preprocessor)
+        tokens, mask, pooled = self.encode(values, preprocessor, *length)
         tokens = keras.layers.LayerNormalization(name="tokens_norm")(tokens)
         pooled = keras.layers.LayerNormalization(name="pooled_norm")(pooled)
         mask = ops.logical_and(mask, ops.expand_dims(present, 1))
@@ -63,11 +82,10 @@ class Encoder:
 
         # === Functional model ===
         features = Features(tokens=tokens, mask=mask, pooled=pooled, present=present)
-        return keras.Model(
-            {name: content, f"{name}_present": present},
-            {key: features[key] for key in outputs},
-            name=f"{name}_encoder",
-        )
+        model = keras.Model(inputs, dict(features), name=name)
+        if self.initial_weights is not None:
+            assign_weights(model, self.initial_weights)
+        return model
 
     def get_config(self) -> dict:
         return {"units": self.units}
@@ -75,28 +93,3 @@ class Encoder:
     @classmethod
     def from_config(cls, config):
         return cls(**config)
-
-
-@keras.saving.register_keras_serializable(package="mmkeras")
-class MaskTokens(keras.layers.Layer):
-    """Zeroes the tokens that the mask says are padding.
-
-    Call arguments:
-        tokens: float tensor `(batch, length, units)`.
-        mask: bool tensor `(batch, length)`.
-
-    Output shape: as `tokens`.
-    """
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.supports_masking = True
-
-    def call(self, tokens, token_mask):
-        return ops.where(ops.expand_dims(token_mask, -1), tokens, ops.zeros_like(tokens))
-
-    def compute_mask(self, *args, **kwargs):
-        return None  # from here on the mask travels in Features
-
-    def compute_output_spec(self, tokens, token_mask):
-        return keras.KerasTensor(tokens.shape, dtype=tokens.dtype)

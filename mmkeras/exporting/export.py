@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +16,10 @@ from mmkeras.exporting import saved_model
 from mmkeras.exporting.child import ExportError, run_script
 from mmkeras.exporting.parity import Artifact, ExportReport, Tolerance, compare
 from mmkeras.exporting.rows import ProofRows, choose_rows
-from mmkeras.exporting.signatures import RAW, TENSORS
+from mmkeras.exporting.signatures import RAW, TENSORS, describe, list_assets
 
 _OPSET = 18
+_REPORT = "report.json"
 _LATENCY_RUNS = 100
 _PACKAGES = ("mmkeras", "tensorflow", "tensorflow-text", "keras", "tf2onnx", "onnxruntime", "ai-edge-litert")
 
@@ -94,7 +96,7 @@ def _run_onnx(work, target):
 
 def _load(path):
     with np.load(path) as archive:
-        return archive["probabilities"]
+        return dict(archive)
 
 
 _LITERT, _ONNX = ("ai_edge_litert",), ("tf2onnx", "onnx", "onnxruntime")
@@ -125,8 +127,9 @@ def export(
     - `"tflite_dynamic_range"`: `model_dynamic_range.tflite`, weights in 8 bits.
     - `"onnx"`: `model.onnx`, any number of rows. For onnxruntime.
 
-    Beside them it writes `labels.txt`, the classes by index, and `report.json`. Converters and runtimes run in
-    processes of their own. Artifacts appear in `folder` only when all are proven, and replace older ones there.
+    Beside them it writes `signature.json`, which says what goes in and comes out, what the target has to say (the
+    classes by index in `labels.json`), and `report.json`. Converters and runtimes run in processes of their own.
+    Artifacts appear in `folder` only when all are proven, and replace all that an earlier export wrote there.
 
     Args:
         model: a task.
@@ -164,16 +167,19 @@ def export(
             model, Path(scratch), proof_rows, proof_rows.write(model.preprocessor, Path(scratch) / "rows"), time_limit
         )
         artifacts = [_make_and_prove(name, work, finished, tolerances or {}) for name in formats]
-        (finished / "labels.txt").write_text("\n".join(model.classes) + "\n", encoding="utf-8")
+        saved_model.write_assets(model, finished)
         report = ExportReport(
             rows=len(proof_rows),
             missing=proof_rows.count_missing(),
-            accuracy=proof_rows.measure_accuracy(proof_rows.expected),
+            metrics=proof_rows.measure(model.target, _name_back(model, proof_rows.expected)),
             artifacts=artifacts,
+            signature=describe(model),
+            files=[*(artifact.path for artifact in artifacts), *list_assets(model), _REPORT],
             versions=_list_versions(),
         )
-        report.save(finished / "report.json")
+        report.save(finished / _REPORT)
         folder.mkdir(exist_ok=True)
+        _remove_earlier(folder)
         for path in finished.iterdir():
             _replace(path, folder / path.name)
     return report
@@ -199,17 +205,42 @@ def _make_and_prove(name, work, finished, tolerances):
     kind.make(work, target)
     answer, all_outputs = kind.run(work, target)
     tolerance = tolerances.get(name, kind.tolerance)
-    compared = [compare(name, work.rows.expected, outputs, tolerance) for outputs in all_outputs]
+    model = work.model
+    expected = _name_back(model, work.rows.expected)
+    all_outputs = [_name_back(model, outputs) for outputs in all_outputs]
+    compared = [compare(name, expected, outputs, tolerance, model.target) for outputs in all_outputs]
     return Artifact(
         format=name,
         path=kind.file,
         bytes=sum(path.stat().st_size for path in [target, *target.rglob("*")] if path.is_file()),
         max_difference=max(difference for difference, _ in compared),
         agreement=min(agreement for _, agreement in compared),
-        accuracy=work.rows.measure_accuracy(all_outputs[0]),
+        metrics=work.rows.measure(model.target, all_outputs[0]),
         latency_ms=answer["latency_ms"],
         ops=answer.get("ops", []),
     )
+
+
+def _name_back(model, outputs):
+    """Outputs of an artifact by the names that the target knows."""
+    names = {exported: name for name, exported in model.exported_names.items()}
+    return {names.get(name, name): array for name, array in outputs.items()}
+
+
+def _remove_earlier(folder):
+    """Takes away what an earlier export wrote, which may be of another model and in other formats."""
+    if not (folder / _REPORT).exists():
+        return
+    try:
+        earlier = json.loads((folder / _REPORT).read_text(encoding="utf-8"))["files"]
+    except (ValueError, KeyError):  # not ours
+        return
+    for name in earlier:
+        path = folder / Path(name).name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _replace(path, target):

@@ -1,8 +1,10 @@
 """Compares what an artifact answers with what the Keras model answers to the same rows."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +18,8 @@ class Tolerance:
     """How far an artifact may be from the model.
 
     Attributes:
-        difference: largest difference of a probability; None when only the answers count.
+        difference: largest difference of an output, in multiples of its scale: 1 for probabilities, the deviation of
+            its column for a number; None when only the answers count.
         agreement: smallest share of rows with the same answer, in [0, 1].
     """
 
@@ -32,9 +35,9 @@ class Artifact:
         format: as given to `mk.export`.
         path: file or folder, relative to the export folder.
         bytes: its size, all files together.
-        max_difference: largest difference of a probability from the Keras model.
+        max_difference: largest difference of an output from that of the Keras model, in multiples of its scale.
         agreement: share of rows with the same answer as the Keras model.
-        accuracy: share of labeled rows that it answers rightly; None without labels.
+        metrics: by name, on the labeled rows, such as `{"accuracy": 0.99}`; empty without labels.
         latency_ms: median time for one row, milliseconds, on one thread where the runtime lets us choose.
         ops: names of the ops inside, where the format lists them.
     """
@@ -44,7 +47,7 @@ class Artifact:
     bytes: int
     max_difference: float
     agreement: float
-    accuracy: float | None
+    metrics: dict[str, float]
     latency_ms: float
     ops: list[str] = field(default_factory=list)
 
@@ -56,15 +59,19 @@ class ExportReport:
     Attributes:
         rows: how many rows each artifact answered.
         missing: how many of them lacked each modality.
-        accuracy: of the Keras model on the labeled rows; None without labels.
+        metrics: of the Keras model on the labeled rows; empty without labels.
         artifacts: one entry a format.
+        signature: inputs and outputs of the artifacts, as in `signature.json`.
+        files: what the export wrote, relative to its folder.
         versions: of the packages that took part.
     """
 
     rows: int
     missing: dict[str, int]
-    accuracy: float | None
+    metrics: dict[str, float]
     artifacts: list[Artifact]
+    signature: dict
+    files: list[str]
     versions: dict[str, str]
 
     def save(self, path: str | Path):
@@ -72,45 +79,92 @@ class ExportReport:
 
     def __str__(self):
         missing = ", ".join(f"{count} without {name}" for name, count in self.missing.items())
+        widths = {name: max(len(name), 8) + 2 for name in self.metrics}
+        header = "".join(f"{name:>{width}}" for name, width in widths.items())
         lines = [
             f"Compared with the Keras model on {self.rows} rows ({missing}):",
-            f"{'format':<22}{'size':>10}{'difference':>12}{'agreement':>11}{'accuracy':>10}{'one row':>10}",
+            f"{'format':<22}{'size':>10}{'difference':>12}{'agreement':>11}{header}{'one row':>10}",
         ]
         for a in self.artifacts:
-            accuracy = "-" if a.accuracy is None else f"{a.accuracy:.2%}"
+            metrics = "".join(f"{a.metrics[name]:>{width}.4g}" for name, width in widths.items())
             lines.append(
                 f"{a.format:<22}{a.bytes / 1024:>6,.0f} KiB{a.max_difference:>12.1e}{a.agreement:>11.2%}"
-                f"{accuracy:>10}{a.latency_ms:>7.2f} ms"
+                f"{metrics}{a.latency_ms:>7.2f} ms"
             )
         return "\n".join(lines)
 
 
-def compare(name: str, expected: np.ndarray, received: np.ndarray, tolerance: Tolerance) -> tuple[float, float]:
+def compare(
+    format_name: str,
+    expected: Mapping[str, np.ndarray],
+    received: Mapping[str, np.ndarray],
+    tolerance: Tolerance,
+    target,
+) -> tuple[float, float]:
     """The largest difference, and the share of rows with the same answer.
 
     Args:
-        name: of the artifact, for the message.
-        expected: probabilities of the Keras model, `(rows, classes)`.
-        received: those of the artifact.
+        format_name: what messages call the artifact.
+        expected: outputs of the Keras model, by name, each `(rows, ...)`.
+        received: outputs of the artifact to the same rows.
         tolerance: how far they may be apart.
+        target: of the task; says which answers are the same, and the scale of each output.
 
     Raises:
         ParityError: outside the tolerance; names the row that is furthest off, and both values.
     """
-    if received.shape != expected.shape:
-        raise ParityError(f"{name} returned probabilities of shape {received.shape}, the model {expected.shape}.")
-    differences = np.abs(expected.astype("float64") - received)
-    differences[np.isnan(differences)] = np.inf
-    row, output = np.unravel_index(np.argmax(differences), differences.shape)
-    difference = float(differences[row, output])
-    agreement = float(np.mean(expected.argmax(axis=1) == received.argmax(axis=1)))
-    too_far = tolerance.difference is not None and difference > tolerance.difference
-    if too_far or agreement < tolerance.agreement or np.isinf(difference):
+    if not set(expected) <= set(received):
+        raise ParityError(f"{format_name} returned {sorted(received)}, the model {sorted(expected)}.")
+    outputs = {name: received[name] for name in expected}
+    _check_answers(format_name, {name: received[name] for name in set(received) - set(expected)}, outputs, target)
+    furthest = None
+    for name in expected:
+        found = _find_furthest(format_name, name, expected[name], received[name], target.scale(name))
+        furthest = found if furthest is None or found.difference > furthest.difference else furthest
+    agreement = float(np.mean(target.same_answer(expected, received)))
+    too_far = tolerance.difference is not None and furthest.difference > tolerance.difference
+    if too_far or agreement < tolerance.agreement or np.isinf(furthest.difference):
         raise ParityError(
-            f"{name} differs from the model. Furthest off is row {row}, output {output}: "
-            f"{received[row, output]:.6g} where the model says {expected[row, output]:.6g}. Allowed is a difference of "
-            f"{'anything' if tolerance.difference is None else tolerance.difference}, found {difference:.3g}; "
-            f"at least {tolerance.agreement:.2%} equal answers, found {agreement:.2%}. "
-            f"If that is good enough for you: mk.export(..., tolerances={{'{name}': mk.Tolerance(...)}})."
+            f"{format_name} differs from the model. Furthest off is row {furthest.row}, {furthest.output}: "
+            f"{furthest.received:.6g} where the model says {furthest.expected:.6g}. Allowed is a difference of "
+            f"{'anything' if tolerance.difference is None else tolerance.difference}, found "
+            f"{furthest.difference:.3g}; at least {tolerance.agreement:.2%} equal answers, found {agreement:.2%}. "
+            f"If that is good enough for you: mk.export(..., tolerances={{'{format_name}': mk.Tolerance(...)}})."
         )
-    return difference, agreement
+    return furthest.difference, agreement
+
+
+def _check_answers(format_name, answers, outputs, target):
+    """What the raw signature decoded of its outputs has to be what the target decodes of them."""
+    decoded = target.decode_arrays(outputs) if answers else {}
+    if set(answers) != set(decoded):
+        raise ParityError(f"{format_name} answers {sorted(answers)}, the model {sorted(decoded)}.")
+    for name, own in decoded.items():
+        given = answers[name]
+        if own.dtype == object:
+            own = np.array([text.decode() for text in own])
+        same = given == own if own.dtype.kind == "U" else np.isclose(given, own, rtol=1e-6)
+        if not np.all(same):
+            row = int(np.argmin(same))
+            raise ParityError(
+                f"{format_name} answers {name} wrongly. First in row {row}: {given[row]!r} for {own[row]!r}."
+            )
+
+
+class _Furthest(NamedTuple):
+    difference: float
+    row: int
+    output: str
+    expected: float
+    received: float
+
+
+def _find_furthest(format_name, name, expected, received, scale):
+    if received.shape != expected.shape:
+        raise ParityError(f"{format_name} returned {name} of shape {received.shape}, the model {expected.shape}.")
+    differences = np.abs(expected.astype("float64") - received) / scale
+    differences[np.isnan(differences)] = np.inf
+    index = np.unravel_index(np.argmax(differences), differences.shape)
+    row, *where = map(int, index)
+    output = f"output '{name}'" + (f" {where}" if where else "")
+    return _Furthest(float(differences[index]), row, output, float(expected[index]), float(received[index]))

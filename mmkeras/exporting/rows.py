@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.data import Source
+from mmkeras.exporting.signatures import name_exported
+from mmkeras.pipeline import keep_usable
 from mmkeras.preprocessing import RowPreprocessor
 
 _ROWS_WITHOUT = 16
@@ -19,23 +21,23 @@ class ProofRows:
     Attributes:
         raw: for each input its raw cells, an array of text and bytes `(rows, *raw_shape)`, `""` for missing.
         tensors: what the preprocessor makes of them.
-        expected: output of the Keras model, `(rows, classes)`.
-        targets: class indices of the first rows, `(labeled rows,)`; None without labels.
+        expected: outputs of the Keras model by their names in artifacts, each `(rows, ...)`.
+        targets: what the loss takes of the first rows, `(labeled rows, ...)`; None without labels.
     """
 
     raw: dict[str, np.ndarray]
     tensors: dict[str, np.ndarray]
-    expected: np.ndarray
+    expected: dict[str, np.ndarray]
     targets: np.ndarray | None
 
     def __len__(self):
-        return len(self.expected)
+        return len(next(iter(self.raw.values())))
 
-    def measure_accuracy(self, output: np.ndarray) -> float | None:
-        """Share of the labeled rows that `output` answers rightly."""
+    def measure(self, target, outputs: dict[str, np.ndarray]) -> dict[str, float]:
+        """The metrics of the labeled rows by name; none without labels."""
         if self.targets is None:
-            return None
-        return float(np.mean(output[: len(self.targets)].argmax(axis=1) == self.targets))
+            return {}
+        return target.measure({name: array[: len(self.targets)] for name, array in outputs.items()}, self.targets)
 
     def count_missing(self) -> dict[str, int]:
         return {name: int(np.sum(~self.tensors[f"{name}_present"])) for name in self.raw}
@@ -60,14 +62,12 @@ def choose_rows(model, source: Source, row_count: int) -> ProofRows:
     """Up to `row_count` rows, evenly spaced; then some of them again without each modality, and one without any."""
     report = model.check(source)
     report.warn(stacklevel=3)
-    source = source.without(report.rejected)
-    if not len(source):
-        raise ValueError(f"`rows` of mk.export holds no usable row.\n{report}")
+    source = keep_usable(source, report)
     source = source.select(np.unique(np.linspace(0, len(source) - 1, min(row_count, len(source)), dtype=int)))
     raw = _add_rows_without(model.load_cells(source))
     tensors = model.preprocessor({name: tf.constant(cells, tf.string) for name, cells in raw.items()})
-    expected = model.predict(tensors, batch_size=256, verbose=0)
-    targets = model.encode_targets(source) if source.target is not None else None
+    expected = name_exported(model, model.predict(tensors, batch_size=256, verbose=0))
+    targets = model.encode_targets(source) if model.has_target(source) else None
     return ProofRows(raw, {name: tensor.numpy() for name, tensor in tensors.items()}, expected, targets)
 
 

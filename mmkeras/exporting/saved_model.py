@@ -1,24 +1,31 @@
 """Writes the SavedModel that is an artifact, and the frozen ones that the converters start from."""
 
+import tempfile
 from pathlib import Path
 
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from mmkeras._quiet import LOG_LINE, drop_lines
-from mmkeras.exporting.signatures import RAW, TENSORS, raw_signature, tensors_signature
+from mmkeras.exporting.signatures import RAW, TENSORS, list_assets, raw_signature, tensors_signature
 
 
 def write(model, folder: Path):
-    """Both signatures, the weights, and the classes as the asset `labels.txt`. Loads without mmkeras and Keras."""
-    labels = folder.parent / "labels.txt"
-    labels.write_text("\n".join(model.classes) + "\n", encoding="utf-8")
+    """Both signatures, the weights, and the assets of the task. Loads without mmkeras and Keras."""
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     module.tables = {name: p.tables for name, p in model.preprocessor.preprocessors.items()}
-    module.labels = tf.saved_model.Asset(str(labels))
     signatures = {RAW: raw_signature(model), TENSORS: tensors_signature(model)}
-    tf.saved_model.save(module, str(folder), signatures=signatures)
+    with tempfile.TemporaryDirectory() as scratch:
+        write_assets(model, Path(scratch))
+        module.assets = [tf.saved_model.Asset(str(path)) for path in sorted(Path(scratch).iterdir())]
+        tf.saved_model.save(module, str(folder), signatures=signatures)
+
+
+def write_assets(model, folder: Path):
+    """The files that say what goes into an artifact and what comes out."""
+    for name, text in list_assets(model).items():
+        (folder / name).write_text(text, encoding="utf-8", newline="")
 
 
 def write_frozen(model, folder: Path, batch_size: int | None):

@@ -1,17 +1,20 @@
-"""What every fusion does, and the base of those that join one vector a modality."""
+"""What every fusion does, and the seam between a fusion and the heads."""
 
 import keras
 from keras import ops
 
 from mmkeras.features import FEATURES, Features
-from mmkeras.layers import MissingEmbedding, ModalityDropout
+from mmkeras.layers import ModalityDropout
 
 
 class Fusion(keras.layers.Layer):
-    """Joins the Features of several modalities to one. Replacing one fusion by another is changing one argument.
+    """Joins the Features of several modalities. Replacing one fusion by another is changing one argument.
 
-    A subclass names in `reads` the Features that it uses, so that encoders compute no others. Modalities are taken in
-    the order of their names, so the order of the dict does not matter.
+    Fusions of the feature level and of the model level join what encoders give, and a head reads the result. Those of
+    the decision level (`DecisionFusion`) join what heads say of each modality alone.
+
+    A subclass names in `reads` the Features that it uses, and says in `passes_on` whether those of a modality come out
+    as they went in. Modalities are taken in the order of their names, so the order of the dict does not matter.
 
     Args:
         units: size of the fused vectors.
@@ -21,11 +24,14 @@ class Fusion(keras.layers.Layer):
     Call arguments:
         features: dict from modality name to `Features`.
 
-    Returns: `Features`, with `pooled` of shape `(batch, units)`, and `present` where any modality is.
+    Returns: dict of `fused`, the `Features` of all together, with `pooled` of shape `(batch, units)` and `present`
+        where any modality is; and `modalities`, for each the `Features` after the fusion: attention has changed its
+        tokens, other fusions pass it on. Content of an absent modality is zero there.
     """
 
     min_modalities = 1
     reads = FEATURES
+    passes_on = True
 
     def __init__(self, units=128, modality_dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
@@ -50,14 +56,35 @@ class Fusion(keras.layers.Layer):
         raise NotImplementedError
 
     def fuse(self, features, present, training):
-        """Features by name, and `present` `(batch, modalities)` after dropout, to tokens, mask and pooled vector."""
+        """Features by name, and `present` `(batch, modalities)`, to the fused tokens, mask and pooled vector, and to
+        the Features of each modality after the fusion.
+        """
         raise NotImplementedError
 
     def call(self, features, training=False):
         present = ops.stack([features[name]["present"] for name in self.names], axis=1)
         present = self.drop_modalities(present, training=training)
-        tokens, mask, pooled = self.fuse(features, present, training)
-        return Features(tokens=tokens, mask=mask, pooled=pooled, present=ops.any(present, axis=1))
+        features = {name: zero_absent(features[name], present[:, index]) for index, name in enumerate(self.names)}
+        (tokens, mask, pooled), modalities = self.fuse(features, present, training)
+        fused = dict(tokens=tokens, mask=mask, pooled=pooled, present=ops.any(present, axis=1))
+        return {"fused": fused, "modalities": modalities}
+
+    def join(self, features):
+        """What a `Backbone` gives of the Features of its encoders."""
+        return self(features)
+
+    def connect(self, outputs, head, with_branches=False):
+        """The seam to the heads: what `join` gives to logits.
+
+        Args:
+            outputs: what `join` gave.
+            head: a layer from Features to logits `(batch, units)`, of which it says by `reads` which it takes.
+            with_branches: whether to give the logits of each modality alone as well, for losses of their own.
+
+        Returns: the logits, and a dict from modality name to the logits of the modality alone, empty without branches.
+        """
+        logits = head(outputs["fused"] if head.reads == "fused" else outputs["modalities"][head.reads])
+        return logits, connect_branches(outputs["modalities"], head) if with_branches else {}
 
     def get_config(self):
         return {
@@ -68,34 +95,25 @@ class Fusion(keras.layers.Layer):
         }
 
 
-class VectorFusion(Fusion):
-    """Base of the feature-level fusions: each modality's pooled vector is projected to `units`, then they are joined.
+def connect_branches(features, head):
+    """For each modality the logits of a head of its own, made like `head`."""
+    branches = {}
+    for name, modality in sorted(features.items()):
+        branch_head = type(head).from_config({**head.get_config(), "name": f"{head.name}-{name}"})
+        branches[name] = branch_head(modality)
+    return branches
 
-    An absent modality's vector is a learned one, which starts as `neutral`. The tokens of the result are the
-    projected vectors, one a modality.
-    """
 
-    neutral = "zeros"
-    reads = ("pooled", "present")
+def zero_absent(features, present) -> Features:
+    """The Features of a modality where only these rows have it: all else is zero, also the tokens of padding."""
+    mask = ops.logical_and(features["mask"], ops.expand_dims(present, 1))
+    return dict(
+        tokens=_keep(features["tokens"], ops.expand_dims(mask, -1)),
+        mask=mask,
+        pooled=_keep(features["pooled"], ops.expand_dims(present, -1)),
+        present=present,
+    )
 
-    def build_fusion(self, shapes):
-        self.projections = {}
-        self.missing_embeddings = {}
-        for name in self.names:
-            self.projections[name] = keras.layers.Dense(self.units, dtype=self.dtype_policy, name=f"{name}_projection")
-            self.projections[name].build(shapes[name]["pooled"])
-            self.missing_embeddings[name] = MissingEmbedding(
-                self.neutral, dtype=self.dtype_policy, name=f"{name}_missing"
-            )
-            self.missing_embeddings[name].build((None, self.units))
 
-    def join(self, vectors):
-        """The projected vectors, a list of `(batch, units)`, to one `(batch, units)`."""
-        raise NotImplementedError
-
-    def fuse(self, features, present, training):
-        vectors = []
-        for index, name in enumerate(self.names):
-            vector = self.projections[name](features[name]["pooled"])
-            vectors.append(self.missing_embeddings[name](vector, present[:, index]))
-        return ops.stack(vectors, axis=1), present, self.join(vectors)
+def _keep(values, condition):
+    return ops.where(condition, values, ops.zeros_like(values))

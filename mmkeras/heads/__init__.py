@@ -1,1 +1,1 @@
-from mmkeras.heads.classification import ClassificationHead as ClassificationHead
+from mmkeras.heads.dense import DenseHead as DenseHead

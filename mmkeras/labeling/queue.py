@@ -39,10 +39,10 @@ def predict(path: str | Path, source: Source, rows: Sequence[int]) -> Prediction
     if not isinstance(model, Classifier):
         raise TypeError(f"Proposals come from a saved mk.Classifier. Received: a {type(model).__name__} in {path}")
     probabilities = np.full((len(source), len(model.classes)), np.nan)
-    asked = source.select(rows).without_target()
-    usable = asked.row_numbers[~np.isin(asked.row_numbers, list(model.check(asked).rejected))]
+    asked = source.select(rows).with_columns(model.columns)
+    usable = np.delete(np.asarray(rows, int), sorted(model.check(asked).rejected))
     if len(usable):
-        probabilities[usable - 1] = model.predict(model.dataset(asked, batch_size=256), verbose=0)
+        probabilities[usable] = model.predict(model.dataset(asked, batch_size=256), verbose=0)
     return Predictions(model.classes, probabilities)
 
 

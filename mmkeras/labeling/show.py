@@ -132,7 +132,7 @@ class RowView:
             return Response("There is no such cell.", 404)
         kind = self._find_kind(row, self.columns[index])
         if kind is None:
-            return Response("This cell is no media_type.", 404)
+            return Response("This cell is no media.", 404)
         try:
             cell = self._locate(row, index)
             if kind != "image" and isinstance(cell, str) and _is_played(cell):
@@ -148,7 +148,7 @@ class RowView:
 
 
 def _find_kind(cell):
-    """`"image"`, `"audio"`, `"video"`, or None for a cell that is no media_type."""
+    """`"image"`, `"audio"`, `"video"`, or None for a cell that is no media."""
     if isinstance(cell, bytes):
         return media.guess_media_type(cell[:_HEAD_BYTES]) or "image"
     if not isinstance(cell, str):

@@ -1,18 +1,22 @@
 """Encoded sound to samples."""
 
+import keras
 import tensorflow as tf
 
 from mmkeras.data import decoders, media
+from mmkeras.data.cells import FILE
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.native_audio import decode_audio_native
 from mmkeras.preprocessing.tensorflow_io import import_native_ops
 
 
+@keras.saving.register_keras_serializable(package="mmkeras")
 class AudioPreprocessor(Preprocessor):
     """Bytes of a WAV file (PCM, 16 bits, any number of channels) to mono samples `(samples,)`, float32 in [-1, 1].
 
-    Channels are averaged. A longer recording is cut at the end, a shorter one is followed by zeros. Other formats and
+    With them comes their length: how many there are before the zeros that follow a shorter recording. Channels are
+    averaged. A longer recording is cut at the end. Other formats and
     rates become such WAV files outside of the graph (`mmkeras.data.media`).
 
     Args:
@@ -25,11 +29,14 @@ class AudioPreprocessor(Preprocessor):
 
     >>> audio = AudioPreprocessor(seconds=0.5, sample_rate=8000)
     >>> wav = tf.audio.encode_wav(tf.ones((1000, 1)) / 2, 8000)
-    >>> audio.prepare_cell(wav).shape.as_list()
-    [4000]
+    >>> samples, length = audio.prepare_cell(wav)
+    >>> samples.shape.as_list(), int(length)
+    ([4000], 1000)
     """
 
+    cells = FILE
     media_type = "audio"
+    has_length = True
     dtype = "float32"
 
     def __init__(self, seconds: float = 5.0, sample_rate: int = 16000, decoder: str = "ffmpeg"):
@@ -55,13 +62,11 @@ class AudioPreprocessor(Preprocessor):
     def shape(self):
         return (round(self.seconds * self.sample_rate),)
 
-    @property
-    def cell_spec(self):
-        return tf.TensorSpec(self.shape, tf.float32)
-
     def prepare_cell(self, cell):
-        samples = tf.cond(self.is_present(cell), lambda: self._decode(cell), lambda: tf.zeros(self.shape))
-        return tf.ensure_shape(samples, self.shape)
+        nothing = tf.zeros((0,))
+        samples = tf.cond(self.is_present(cell), lambda: self._decode(cell), lambda: nothing)[: self.shape[0]]
+        length = tf.size(samples)
+        return tf.ensure_shape(tf.pad(samples, [[0, self.shape[0] - length]]), self.shape), length
 
     def _decode(self, data):
         if self.decoder == "ffmpeg":
@@ -70,11 +75,10 @@ class AudioPreprocessor(Preprocessor):
         return tf.cond(is_wav, lambda: self._decode_wav(data), lambda: self._decode_native(data))
 
     def _decode_native(self, data):
-        samples = decode_audio_native(data, self.sample_rate)[: self.shape[0]]
-        return tf.pad(samples, [[0, self.shape[0] - tf.size(samples)]])
+        return decode_audio_native(data, self.sample_rate)
 
     def _decode_wav(self, data):
-        samples, rate = tf.audio.decode_wav(data, desired_samples=self.shape[0])
+        samples, rate = tf.audio.decode_wav(data)
         check = tf.debugging.assert_equal(rate, self.sample_rate, f"The WAV file has not {self.sample_rate} Hz.")
         with tf.control_dependencies([check] if check is not None else []):  # None when run eagerly
             channels = tf.shape(samples)[1]

@@ -1,11 +1,12 @@
 """What every preprocessor offers, and the preprocessor of a whole row."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.data.cells import TEXT, Cells
 from mmkeras.data.report import Finding
 
 
@@ -16,25 +17,28 @@ class Preprocessor:
     done to one file (decoding), `prepare_batch` for what is faster in a batch (tokenizing). A raw cell is a string,
     or a tensor of strings; an empty one is an absent one.
 
-    Subclasses set:
+    Subclasses are registered with Keras, and set:
 
+    - `cells`: the kind of the cells: `TEXT`, `LIST` or `FILE` of `mmkeras.data.cells`.
     - `shape` (of one row, static) and `dtype`: what the model is fed.
     - `raw_shape`: of one raw cell; `()` for one string, `(None,)` for any number of them.
+    - `has_length`: whether the model is also told how much of the content is real, and what follows is padding.
     - `media_type`: `"image"`, `"audio"` or `"video"` where a cell is a file; `media_options`: how such a file is
-      converted when it is in a format that TensorFlow does not read; `cell_spec`: what `prepare_cell` makes of it.
+      converted when it is in a format that TensorFlow does not read.
     - `tables`: the lookup tables that its graph uses, which a SavedModel must know of.
-    - `parts`: names for the columns, where it reads several; the strings of a raw cell are then in this order, along
-      the last axis.
+    - `parts`: names for the columns, where it reads several; a cell is then a tuple of cells, and the strings of a raw
+      cell are in this order along the last axis.
     """
 
+    cells: Cells = TEXT
     media_type: str | None = None
     media_options: dict = {}
     tables: dict = {}
     parts: tuple[str, ...] = ()
     raw_shape: tuple[int | None, ...] = ()
+    has_length = False
     shape: tuple[int, ...]
     dtype: str
-    cell_spec: tf.TensorSpec
 
     @property
     def is_adapted(self) -> bool:
@@ -43,6 +47,15 @@ class Preprocessor:
 
     def adapt(self, cells: Sequence):
         """Learns from the cells of the training rows what was not given."""
+
+    def tensor_specs(self) -> dict[str, tf.TensorSpec]:
+        """Shape and dtype, of one row, of what an encoder is fed: `content`, `present`, and perhaps `length`."""
+        specs = {"content": tf.TensorSpec(self.shape, self.dtype), "present": tf.TensorSpec((), tf.bool)}
+        return specs | ({"length": tf.TensorSpec((), tf.int32)} if self.has_length else {})
+
+    def is_empty(self, cell) -> bool:
+        """Whether a cell holds nothing: the modality is missing in this row."""
+        return all(map(self.cells.is_empty, cell)) if self.parts else self.cells.is_empty(cell)
 
     def pack(self, cells: Sequence) -> np.ndarray:
         """Raw cells, of text or bytes, to an array of objects `(rows, *raw_shape)`; shorter cells end in `""`."""
@@ -54,13 +67,12 @@ class Preprocessor:
             row[: len(cell)] = np.array(cell, dtype=object).reshape(len(cell), *self.raw_shape[1:])
         return packed
 
-    def is_present(self, cells):
+    def is_present(self, raw):
         """Bool tensor `(...)`: which of these raw cells `(..., *raw_shape)` hold something."""
-        filled = tf.strings.length(cells if self.media_type else tf.strings.strip(cells)) > 0
-        return tf.reduce_any(filled, axis=list(range(-len(self.raw_shape), 0)))
+        return tf.reduce_any(self.cells.is_present(raw), axis=list(range(-len(self.raw_shape), 0)))
 
     def prepare_cell(self, cell):
-        """One raw cell of a media_type to a tensor of `cell_spec`."""
+        """One raw cell of a file to its tensor; with `has_length`, to the tensor and its length."""
         raise NotImplementedError
 
     def prepare_batch(self, batch):
@@ -68,24 +80,35 @@ class Preprocessor:
         return batch
 
     def find_problems(self, cells: Sequence) -> list[list[Finding]]:
-        """For each non-empty cell what is wrong with it."""
+        """For each non-empty cell what is wrong with it; of a file it is given the content."""
         return [[] for _ in cells]
 
     def get_config(self) -> dict:
         raise NotImplementedError
 
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
 
 class RowPreprocessor:
-    """Takes rows of raw cells to the tensors that a task is fed: for each input the content and `<name>_present`.
+    """Takes rows of raw cells to the tensors that a model is fed.
+
+    For each input `name` the content, `<name>_present`, and `<name>_length` for sound and video.
 
     Args:
         preprocessors: dict from input name to its `Preprocessor`.
+        columns: dict from input name to the columns that it is read from; None where they are called as the inputs.
 
     Call arguments:
         rows: dict from input name to a string tensor `(batch, *raw_shape)`: text, or the encoded bytes of a file; `""`
             for absent.
 
-    Returns: dict of tensors, `name` of shape `(batch, ...)` and `name_present` of shape `(batch,)`, bool.
+    Returns: dict of tensors, `name` of shape `(batch, ...)`, `name_present` `(batch,)`, bool, and `name_length`
+        `(batch,)`, int32.
+
+    Raises:
+        ValueError: when two inputs need a tensor of the same name.
 
     Example:
 
@@ -95,20 +118,53 @@ class RowPreprocessor:
     ([2, 8, 8, 3], [False, False])
     """
 
-    def __init__(self, preprocessors: dict[str, Preprocessor]):
+    def __init__(self, preprocessors: dict[str, Preprocessor], columns: dict[str, Sequence[str]] | None = None):
         self.preprocessors = dict(sorted(preprocessors.items()))
+        self.columns = columns or {name: p.parts or [name] for name, p in self.preprocessors.items()}
+        self.raw_names = self._name_raw_inputs()
+        names = [tensor for name in self.preprocessors for tensor in self.tensor_names(name).values()]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"Inputs have names of their own, also with '_present' and '_length' at the end, which the model adds. "
+                f"Rename one of the modalities. Received twice: {twice}"
+            )
+
+    def _name_raw_inputs(self):
+        """For each input the names of its columns in the raw signature: unique, and readable where they can be."""
+        names = {name: [name] for name, p in self.preprocessors.items() if not p.parts}
+        taken = set(self.preprocessors)
+        for name, preprocessor in self.preprocessors.items():
+            if preprocessor.parts:
+                names[name] = []
+                for part in preprocessor.parts:
+                    readable = re.sub("[^A-Za-z0-9]+", "_", part).strip("_") or "column"
+                    names[name].append(name_uniquely(f"{name}_{readable}", taken))
+                    taken.add(names[name][-1])
+        return names
 
     def select(self, names) -> "RowPreprocessor":
         """The preprocessor of some of the inputs."""
         return RowPreprocessor({name: self.preprocessors[name] for name in names})
 
+    def tensor_names(self, name: str) -> dict[str, str]:
+        """What the tensors of an input are called: its content as the input, the others with their part behind it."""
+        parts = ["present", "length"] if self.preprocessors[name].has_length else ["present"]
+        return {"content": name} | {part: f"{name}_{part}" for part in parts}
+
+    @property
+    def files(self) -> list[str]:
+        """The inputs whose cells are files."""
+        return [name for name, preprocessor in self.preprocessors.items() if preprocessor.media_type]
+
     def prepare_cells(self, row: dict) -> dict:
-        """The first step, for one row of raw cells: decodes its media, and leaves other cells as they are."""
+        """The first step, for one row of raw cells: decodes its files, and leaves other cells as they are."""
         prepared = dict(row)
-        for name, preprocessor in self.preprocessors.items():
-            if preprocessor.media_type:
-                prepared[name] = preprocessor.prepare_cell(row[name])
-                prepared[f"{name}_present"] = preprocessor.is_present(row[name])
+        for name in self.files:
+            preprocessor = self.preprocessors[name]
+            content = preprocessor.prepare_cell(row[name])
+            present = preprocessor.is_present(row[name])
+            content, *length = content if preprocessor.has_length else [content]
+            prepared |= zip(self.tensor_names(name).values(), [content, present, *length], strict=True)
         return prepared
 
     def prepare_batch(self, batch: dict) -> dict:
@@ -122,31 +178,35 @@ class RowPreprocessor:
 
     def __call__(self, rows: dict) -> dict:
         rows = {name: tf.convert_to_tensor(rows[name]) for name in self.preprocessors}
-        media = self.select(name for name, preprocessor in self.preprocessors.items() if preprocessor.media_type)
-        if media.preprocessors:
-            specs = {name: p.cell_spec for name, p in media.preprocessors.items()}
-            specs |= {f"{name}_present": tf.TensorSpec((), tf.bool) for name in media.preprocessors}
-            files = {name: rows[name] for name in media.preprocessors}
-            rows |= tf.map_fn(media.prepare_cells, files, fn_output_signature=specs)
+        if self.files:
+            files = self.select(self.files)
+            specs = {name: tf.TensorSpec(spec.shape[1:], spec.dtype) for name, spec in files.tensor_specs().items()}
+            cells = {name: rows[name] for name in files.files}
+            rows |= tf.map_fn(files.prepare_cells, cells, fn_output_signature=specs)
         return self.prepare_batch(rows)
 
     def raw_specs(self) -> dict[str, tf.TensorSpec]:
-        """The strings that are given for a batch of rows when columns are apart: one input a column.
-
-        An input of several columns is called `<name>_<column>`, with `_` for what is no letter or digit.
-        """
+        """The strings that are given for a batch of rows when columns are apart: one input a column."""
         specs = {}
         for name, preprocessor in self.preprocessors.items():
             shape = preprocessor.raw_shape[:-1] if preprocessor.parts else preprocessor.raw_shape
-            for column in _name_columns(name, preprocessor):
+            for column in self.raw_names[name]:
                 specs[column] = tf.TensorSpec((None, *shape), tf.string, name=column)
         return specs
+
+    def describe_raw(self) -> dict[str, dict[str, str]]:
+        """For each string of `raw_specs` the input and the column that it is."""
+        return {
+            raw_name: {"input": name, "column": column}
+            for name, raw_names in self.raw_names.items()
+            for raw_name, column in zip(raw_names, self.columns[name], strict=True)
+        }
 
     def join_columns(self, inputs: dict) -> dict:
         """String tensors as in `raw_specs` to the rows that `__call__` takes."""
         rows = {}
         for name, preprocessor in self.preprocessors.items():
-            columns = [inputs[column] for column in _name_columns(name, preprocessor)]
+            columns = [inputs[column] for column in self.raw_names[name]]
             rows[name] = tf.stack(columns, axis=-1) if preprocessor.parts else columns[0]
         return rows
 
@@ -154,7 +214,7 @@ class RowPreprocessor:
         """The inverse of `join_columns`, on arrays."""
         inputs = {}
         for name, preprocessor in self.preprocessors.items():
-            for part, column in enumerate(_name_columns(name, preprocessor)):
+            for part, column in enumerate(self.raw_names[name]):
                 inputs[column] = rows[name][..., part] if preprocessor.parts else rows[name]
         return inputs
 
@@ -162,10 +222,22 @@ class RowPreprocessor:
         """Shape and dtype of every tensor that `__call__` returns."""
         specs = {}
         for name, preprocessor in self.preprocessors.items():
-            specs[name] = tf.TensorSpec((batch_size, *preprocessor.shape), preprocessor.dtype, name=name)
-            specs[f"{name}_present"] = tf.TensorSpec((batch_size,), tf.bool, name=f"{name}_present")
+            parts = preprocessor.tensor_specs()
+            for part, tensor in self.tensor_names(name).items():
+                specs[tensor] = tf.TensorSpec((batch_size, *parts[part].shape), parts[part].dtype, name=tensor)
         return specs
 
 
-def _name_columns(name, preprocessor):
-    return [f"{name}_{re.sub('[^A-Za-z0-9]', '_', part)}" for part in preprocessor.parts] or [name]
+def name_uniquely(wanted: str, taken: Iterable[str]) -> str:
+    """`wanted`, with a number behind it where it is taken.
+
+    Example:
+
+    >>> name_uniquely("head", {"head", "head_2"})
+    'head_3'
+    """
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    return name

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 
+from mmkeras.data.cells import LIST
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.lookup import learn_values, make_table
@@ -13,6 +15,7 @@ PADDING, UNKNOWN = 0, 1
 GAP_BUCKETS = 32
 
 
+@keras.saving.register_keras_serializable(package="mmkeras")
 class HistoryPreprocessor(Preprocessor):
     """Items in the order of time to `(sequence_length, 2)`, int32: the id of each, and the bucket of the gap before it.
 
@@ -33,6 +36,7 @@ class HistoryPreprocessor(Preprocessor):
     [[3, 2, 0], [1, 0, 0]]
     """
 
+    cells = LIST
     dtype = "int32"
 
     def __init__(

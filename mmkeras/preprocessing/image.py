@@ -3,8 +3,10 @@
 import functools
 import math
 
+import keras
 import tensorflow as tf
 
+from mmkeras.data.cells import FILE
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 
@@ -132,6 +134,7 @@ def _apart(function, *arguments):
     return tf.function(function, experimental_attributes={"_noinline": True})(*arguments)
 
 
+@keras.saving.register_keras_serializable(package="mmkeras")
 class ImagePreprocessor(Preprocessor):
     """Bytes of a PNG, JPEG, GIF (first frame) or BMP to pixels `(height, width, 3)`, uint8 in [0, 255].
 
@@ -152,6 +155,7 @@ class ImagePreprocessor(Preprocessor):
     200.0
     """
 
+    cells = FILE
     media_type = "image"
     dtype = "uint8"
 
@@ -173,10 +177,6 @@ class ImagePreprocessor(Preprocessor):
     @property
     def media_options(self):
         return {"max_pixels": self.max_pixels}
-
-    @property
-    def cell_spec(self):
-        return tf.TensorSpec(self.shape, tf.uint8)
 
     def prepare_cell(self, cell):
         is_jpeg = tf.strings.substr(cell, 0, len(_JPEG)) == _JPEG

@@ -4,9 +4,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.data.cells import strip
+from mmkeras.data.numbers import parse_number
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.lookup import learn_values, make_table
@@ -15,6 +18,7 @@ _DATE = r"(\d{4})-(\d{2})-(\d{2})([T ].*)?"  # ISO 8601; a time of day is not us
 _DATE_FEATURES = ("day", "weekday_sin", "weekday_cos", "season_sin", "season_cos")
 
 
+@keras.saving.register_keras_serializable(package="mmkeras")
 class TabularPreprocessor(Preprocessor):
     """Cells of several columns to features `(features, 2)`, float32: for each its value, and 1 where it is missing.
 
@@ -107,7 +111,7 @@ class TabularPreprocessor(Preprocessor):
                 f"`statistics` and `vocabularies`. Received: statistics={self.statistics}, "
                 f"vocabularies={self.vocabularies}"
             )
-        cells = dict(zip(self.parts, tf.unstack(tf.strings.strip(batch), axis=1), strict=True))
+        cells = dict(zip(self.parts, tf.unstack(strip(batch), axis=1), strict=True))
         missing = {name: tf.equal(column, "") for name, column in cells.items()}
         features, flags = [], []
         for name in self.numbers:
@@ -129,14 +133,15 @@ class TabularPreprocessor(Preprocessor):
 
     def find_problems(self, cells):
         known = {name: set(values) for name, values in (self.vocabularies or {}).items()}
+        stripped = [[cell.strip() for cell in row] for row in cells]
         return [
-            [f for part, cell in enumerate(row) if cell and (f := self._find_problem(part, cell.strip(), known))]
-            for row in cells
+            [f for part, cell in enumerate(row) if cell and (f := self._find_problem(part, cell, known))]
+            for row in stripped
         ]
 
     def _find_problem(self, part, cell, known):
         name = self.parts[part]
-        if name in self.numbers and not _is_number(cell):
+        if name in self.numbers and parse_number(cell) is None:
             detail, remedy = f"{cell!r} is no finite number", "write it as 1234.5, or leave the cell empty"
             return Finding("not a number", detail, remedy, True, part)
         if name in self.dates and not _is_date(cell):
@@ -172,13 +177,6 @@ def _to_numbers(cells):
 def _parse_numbers(cells, missing):
     values = tf.strings.to_number(tf.where(missing, "0", cells), tf.float64)
     return tf.debugging.assert_all_finite(values, "A number is infinite, or not a number.")
-
-
-def _is_number(cell):
-    try:
-        return math.isfinite(float(cell)) and re.fullmatch(r"[+-]?[\d.]+([eE][+-]?\d+)?", cell) is not None
-    except ValueError:
-        return False
 
 
 def _is_date(cell):

@@ -2,35 +2,36 @@
 
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
-import tensorflow_text as tf_text
-from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
 
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
+from mmkeras.preprocessing.tokenizers import RESERVED_TOKENS, Tokenizer, WordPiece
 
-RESERVED_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LONGEST_LEARNED = 512
 
 
+@keras.saving.register_keras_serializable(package="mmkeras")
 class TextPreprocessor(Preprocessor):
-    """Text to the ids of its word pieces, `(batch, sequence_length)` int32, padded with 0 and cut at the end.
+    """Text to the ids of its pieces, `(batch, sequence_length)` int32, padded with 0 and cut at the end.
 
-    Splits as BERT does (Devlin et al., 2018): normalize, split at spaces, punctuation and around each Chinese
-    character, then take the longest pieces of the vocabulary. Text of white space only counts as absent.
+    Text of white space only counts as absent.
 
     Args:
-        vocabulary: the pieces, `[PAD]` first and `[UNK]` among them; None to learn them by `adapt`.
-        sequence_length: tokens a row; None to learn the length of the longest text by `adapt`, at most 512.
-        vocabulary_size: how many pieces `adapt` aims at.
-        lowercase: fold case and strip accents.
+        tokenizer: a `Tokenizer`; None for `WordPiece()`.
+        sequence_length: tokens a row, with those that are added; None to learn the length of the longest text by
+            `adapt`, at most 512.
+        start_token: a piece to put before each text, such as `[CLS]`; None for nothing.
+        end_token: a piece to put behind each text, such as `[SEP]`, also where the text is cut; None for nothing.
 
     Raises:
-        ValueError: when the vocabulary lacks `[PAD]` as its first piece, lacks `[UNK]`, or has a piece twice.
+        TypeError: for a tokenizer that is none.
+        ValueError: for a sequence length that leaves no token for the text.
 
     Example:
 
-    >>> text = TextPreprocessor(["[PAD]", "[UNK]", "red", "blue"], sequence_length=4)
+    >>> text = TextPreprocessor(mk.tokenizers.WordPiece(["[PAD]", "[UNK]", "red", "blue"]), sequence_length=4)
     >>> text.prepare_batch(tf.constant(["Red, blue"])).numpy().tolist()
     [[2, 1, 3, 0]]
     """
@@ -39,32 +40,38 @@ class TextPreprocessor(Preprocessor):
 
     def __init__(
         self,
-        vocabulary: Sequence[str] | None = None,
+        tokenizer: Tokenizer | None = None,
         sequence_length: int | None = None,
-        vocabulary_size: int = 8000,
-        lowercase: bool = True,
+        start_token: str | None = None,
+        end_token: str | None = None,
     ):
-        self.vocabulary = None if vocabulary is None else list(vocabulary)
-        self.sequence_length = sequence_length
-        self.vocabulary_size = vocabulary_size
-        self.lowercase = lowercase
-        self._tokenizer = None
-        if self.vocabulary is not None:
-            self._check_vocabulary()
-
-    def _check_vocabulary(self):
-        if self.vocabulary[:1] != ["[PAD]"] or "[UNK]" not in self.vocabulary:
-            raise ValueError(
-                "The vocabulary of Text has '[PAD]' as its first piece and '[UNK]' among the others. "
-                f"Received: vocabulary={self.vocabulary[:5]}... of {len(self.vocabulary)} pieces"
+        if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
+            raise TypeError(
+                "`tokenizer` of Text is an object from `mk.tokenizers`, such as WordPiece(vocabulary). "
+                f"Received: tokenizer of type {type(tokenizer).__name__}"
             )
-        if len(set(self.vocabulary)) < len(self.vocabulary):
-            twice = sorted({piece for piece in self.vocabulary if self.vocabulary.count(piece) > 1})
-            raise ValueError(f"A piece stands once in the vocabulary of Text. Received twice: {twice[:5]}")
+        self.tokenizer = WordPiece() if tokenizer is None else tokenizer
+        self.sequence_length = sequence_length
+        self.start_token = start_token
+        self.end_token = end_token
+        if sequence_length is not None and sequence_length <= self._added_count:
+            raise ValueError(
+                f"`sequence_length` of Text is at least {self._added_count + 1}. "
+                f"Received: sequence_length={sequence_length}"
+            )
+
+    @property
+    def vocabulary(self) -> list[str] | None:
+        """The pieces by id."""
+        return self.tokenizer.vocabulary
+
+    @property
+    def _added_count(self):
+        return sum(token is not None for token in (self.start_token, self.end_token))
 
     @property
     def is_adapted(self) -> bool:
-        return self.vocabulary is not None and self.sequence_length is not None
+        return self.tokenizer.is_adapted and self.sequence_length is not None
 
     @property
     def shape(self):
@@ -75,61 +82,42 @@ class TextPreprocessor(Preprocessor):
         if not self.is_adapted:
             raise ValueError(
                 "Text has not seen data yet: call `adapt(texts)`, build the model with `from_source`, "
-                "or give both `vocabulary` and `sequence_length`. "
+                "or give both a tokenizer with a vocabulary and `sequence_length`. "
                 f"Received: vocabulary={self.vocabulary and len(self.vocabulary)}, "
                 f"sequence_length={self.sequence_length}"
             )
 
-    @property
-    def tokenizer(self) -> tf_text.FastBertTokenizer:
-        if self._tokenizer is None:
-            with tf.init_scope():  # its tables are built once, also when first asked for inside a graph
-                self._tokenizer = tf_text.FastBertTokenizer(
-                    self.vocabulary,
-                    lower_case_nfd_strip_accents=False,  # it would fold more than BERT does: ß to ss, … to ...
-                    token_out_type=tf.int32,
-                    support_detokenization=False,
-                )
-        return self._tokenizer
-
     def adapt(self, texts: Sequence[str]):
-        """Learns what was not given: the vocabulary (WordPiece) and the sequence length."""
+        """Learns what was not given: the vocabulary and the sequence length."""
         texts = [text for text in texts if text.strip()]
         if not texts:
             raise ValueError("Text learns its vocabulary from at least one text, and every cell is empty.")
-        if self.vocabulary is None:
-            self.vocabulary = bert_vocab_from_dataset.bert_vocab_from_dataset(
-                tf.data.Dataset.from_tensor_slices(texts).batch(1000).map(self._fold),
-                self.vocabulary_size,
-                list(RESERVED_TOKENS),
-                bert_tokenizer_params={"lower_case": False},
-            )
+        self.tokenizer.adapt(texts)
         if self.sequence_length is None:
-            longest = int(tf.reduce_max(self._tokenize(tf.constant(texts)).row_lengths()))
-            self.sequence_length = min(longest, LONGEST_LEARNED)
-
-    def _fold(self, texts):
-        if not self.lowercase:
-            return texts
-        is_ascii = tf.reduce_all(tf.strings.length(texts) == tf.strings.length(texts, "UTF8_CHAR"))
-        return tf.cond(is_ascii, lambda: tf.strings.lower(texts), lambda: _fold_unicode(texts))
-
-    def _tokenize(self, texts) -> tf.RaggedTensor:
-        return self.tokenizer.tokenize(self._fold(texts))
+            longest = int(tf.reduce_max(self.tokenizer.tokenize(tf.constant(texts)).row_lengths()))
+            self.sequence_length = min(longest + self._added_count, LONGEST_LEARNED)
 
     def prepare_batch(self, batch):
         self._require_adapted()
-        return self._tokenize(batch).to_tensor(0, shape=(None, self.sequence_length))
+        ids = self.tokenizer.tokenize(batch)[:, : self.sequence_length - self._added_count]
+        if self._added_count:
+            column = tf.ones_like(ids.row_lengths(), tf.int32)[:, None]
+            start, end = (
+                [] if token is None else [column * self.tokenizer.find_id(token)]
+                for token in (self.start_token, self.end_token)
+            )
+            ids = tf.concat([*start, ids, *end], axis=1)
+        return ids.to_tensor(0, shape=(None, self.sequence_length))
 
     def find_problems(self, cells):
         if self.vocabulary is None:
             return super().find_problems(cells)
-        ids = self._tokenize(tf.constant(cells))
+        ids = self.tokenizer.tokenize(tf.constant(cells))
         is_word = tf.constant(
             [any(map(str.isalnum, piece)) and piece not in RESERVED_TOKENS for piece in self.vocabulary]
         )
         has_known = tf.reduce_any(tf.ragged.map_flat_values(lambda flat: tf.gather(is_word, flat), ids), axis=1)
-        has_unknown = tf.reduce_any(ids == self.vocabulary.index("[UNK]"), axis=1)
+        has_unknown = tf.reduce_any(ids == self.tokenizer.find_id(self.tokenizer.unknown_token), axis=1)
         unreadable = (has_unknown & ~has_known).numpy()
         return [self._find(*facts) for facts in zip(unreadable, ids.row_lengths().numpy(), strict=True)]
 
@@ -141,11 +129,11 @@ class TextPreprocessor(Preprocessor):
                 "train on text in this script, or give Text a vocabulary that has it",
                 False,
             )
-        elif self.sequence_length and length > self.sequence_length:
+        elif self.sequence_length and length + self._added_count > self.sequence_length:
             finding = Finding(
                 "text cut",
-                f"it has {length} tokens, and those after the first {self.sequence_length} are cut",
-                f"give Text a `sequence_length` of {length}",
+                f"it has {length} tokens, and those after the first {self.sequence_length - self._added_count} are cut",
+                f"give Text a `sequence_length` of {length + self._added_count}",
                 False,
             )
         else:
@@ -154,14 +142,12 @@ class TextPreprocessor(Preprocessor):
 
     def get_config(self) -> dict:
         return {
-            "vocabulary": self.vocabulary,
+            "tokenizer": keras.saving.serialize_keras_object(self.tokenizer),
             "sequence_length": self.sequence_length,
-            "vocabulary_size": self.vocabulary_size,
-            "lowercase": self.lowercase,
+            "start_token": self.start_token,
+            "end_token": self.end_token,
         }
 
-
-def _fold_unicode(texts):
-    """Lower case without accents: decomposed (NFD), without the marks."""
-    decomposed = tf_text.normalize_utf8(texts, "NFD")
-    return tf.strings.lower(tf.strings.regex_replace(decomposed, r"\p{Mn}", ""), encoding="utf-8")
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "tokenizer": keras.saving.deserialize_keras_object(config["tokenizer"])})

@@ -1,18 +1,21 @@
 """Encoded frames to a stack of images."""
 
+import keras
 import tensorflow as tf
 
+from mmkeras.data.cells import FILE
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.image import ImagePreprocessor
 
 
+@keras.saving.register_keras_serializable(package="mmkeras")
 class VideoPreprocessor(Preprocessor):
     """Frames, each the bytes of a JPEG or PNG, to pixels `(frames, height, width, 3)`, uint8 in [0, 255].
 
-    Without a rate, `frames` of the given ones are taken, evenly spaced; with fewer, some are repeated. With a rate the
-    first `frames` are taken, and black ones follow where there are fewer. Files of video become such frames outside of
-    the graph (`mmkeras.data.media`).
+    With them comes their length: how many are real. Without a rate, `frames` of the given ones are taken, evenly
+    spaced; with fewer, some are repeated. With a rate the first `frames` are taken, and black ones follow where there
+    are fewer. Files of video become such frames outside of the graph (`mmkeras.data.media`).
 
     Args:
         frames: how many the model sees.
@@ -25,11 +28,14 @@ class VideoPreprocessor(Preprocessor):
 
     >>> video = VideoPreprocessor(frames=4, size=8)
     >>> frame = tf.io.encode_jpeg(tf.zeros((16, 16, 3), tf.uint8))
-    >>> video.prepare_cell(tf.stack([frame, frame])).shape.as_list()
-    [4, 8, 8, 3]
+    >>> pixels, length = video.prepare_cell(tf.stack([frame, frame]))
+    >>> pixels.shape.as_list(), int(length)
+    ([4, 8, 8, 3], 4)
     """
 
+    cells = FILE
     media_type = "video"
+    has_length = True
     raw_shape = (None,)
     dtype = "uint8"
 
@@ -58,15 +64,13 @@ class VideoPreprocessor(Preprocessor):
     def shape(self):
         return (self.frames, *self.image.shape)
 
-    @property
-    def cell_spec(self):
-        return tf.TensorSpec(self.shape, tf.uint8)
-
     def prepare_cell(self, cell):
         given = tf.boolean_mask(cell, tf.strings.length(cell) > 0)
-        pixels = tf.map_fn(self.image.prepare_cell, self._choose(given), fn_output_signature=self.image.cell_spec)
-        pixels = tf.pad(pixels, [[0, self.frames - tf.shape(pixels)[0]], [0, 0], [0, 0], [0, 0]])
-        return tf.ensure_shape(pixels, self.shape)
+        spec = tf.TensorSpec(self.image.shape, tf.uint8)
+        pixels = tf.map_fn(self.image.prepare_cell, self._choose(given), fn_output_signature=spec)
+        length = tf.shape(pixels)[0]
+        pixels = tf.pad(pixels, [[0, self.frames - length], [0, 0], [0, 0], [0, 0]])
+        return tf.ensure_shape(pixels, self.shape), length
 
     def _choose(self, given):
         """Up to `frames` of the given encoded frames."""

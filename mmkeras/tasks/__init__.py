@@ -1,2 +1,3 @@
 from mmkeras.tasks.base import Task as Task
 from mmkeras.tasks.classifier import Classifier as Classifier
+from mmkeras.tasks.regressor import Regressor as Regressor

@@ -1,220 +1,332 @@
-"""The functional assembly that every task shares, and what it does with raw rows."""
+"""What every task does: a backbone, a head, and what is predicted."""
 
-import functools
-import re
+import inspect
 from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
-from mmkeras.data import Records, Report, Source, build_dataset, media, read, read_records
-from mmkeras.fusion import Concatenation, Fusion
+from mmkeras.backbone import Backbone
+from mmkeras.data import Source
+from mmkeras.data.numbers import parse_number
+from mmkeras.data.report import Finding
+from mmkeras.features import FEATURES
 from mmkeras.modalities import Modality
-from mmkeras.preprocessing import RowPreprocessor
+from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable
+from mmkeras.preprocessing import name_uniquely
+from mmkeras.row_model import RowModel, adapt_modalities, check_modalities
+from mmkeras.schedules import CosineToEnd
+from mmkeras.state import apply_state, read_state
+from mmkeras.targets import Target
+from mmkeras.weights import walk_layers
 
-_INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
+class Task(RowModel):
+    """A backbone, a head that gives logits, and a target that makes answers of them, as one functional Keras model.
 
-class Task(keras.Model):
-    """A functional Keras model: one encoder a modality, a fusion, a head.
-
-    It is fed tensors: for each modality `name` its content, and `name_present`, bool `(batch,)`.
-    `dataset` and `preprocessor` make them from raw rows.
+    A subclass says in `make_target` what it predicts, and by which loss and metrics `from_source` compiles it.
 
     Args:
-        modalities: dict from input name to an adapted `Modality`.
-        fusion: a `Fusion`; None for `Concatenation()`.
-        head: a layer from Features to the output.
-        target: name of the column that the task answers.
+        backbone: a `Backbone`; tasks on the same one share its variables.
+        target: what is predicted, an adapted `Target`.
+        head: a layer from Features to logits.
+        auxiliary_weight: weight of the losses of heads that see one modality alone, so that none is left unlearned
+            beside a stronger one (their mean is added to the loss in training); 0 for none.
+        name: of the model.
 
     Attributes:
-        modalities, fusion, head, target: as given.
-        preprocessor: the `RowPreprocessor` from raw cells to the tensors that the model is fed.
+        backbone, target, head, auxiliary_weight: as given.
+        exported_names: for each output of the target what TFLite and ONNX files call it.
     """
 
-    def __init__(self, modalities: Mapping[str, Modality], fusion: Fusion | None, head, target: str, **kwargs):
-        _check_modalities(modalities)
-        modalities = dict(sorted(modalities.items()))
-        fusion = Concatenation(name="concatenation") if fusion is None else fusion
+    default_loss: str
+    default_metrics: Sequence[str]
+    target_arguments: Sequence[str] = ()
 
-        # === Layers ===
-        encoders = {name: modality.build_encoder(name, fusion.reads) for name, modality in modalities.items()}
+    def __init__(self, backbone: Backbone, target: Target, head, auxiliary_weight: float = 0.0, name=None):
+        if not auxiliary_weight >= 0:
+            raise ValueError(f"`auxiliary_weight` is 0 or more. Received: auxiliary_weight={auxiliary_weight}")
+        taken = {layer.name for layer in backbone.layers} | set(backbone.input)
+        output_name = name_uniquely(target.output_name, taken)
 
         # === Functional model ===
-        inputs = {
-            key: keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=key)
-            for encoder in encoders.values()
-            for key, tensor in encoder.input.items()
-        }
-        features = {name: encoder({key: inputs[key] for key in encoder.input}) for name, encoder in encoders.items()}
-        super().__init__(inputs=inputs, outputs=head(fusion(features)), **kwargs)
+        _require_features(backbone, head)
+        logits, branches = backbone.fusion.connect(backbone.output, head, with_branches=auxiliary_weight > 0)
+        output = target.activate(logits, output_name)
+        if auxiliary_weight > 0:
+            answers = {key: target.activate(value, f"{head.name}-{key}-answer") for key, value in branches.items()}
+            present = {key: backbone.output["modalities"][key]["present"] for key in branches}
+            output = _BranchAnswers(name=f"{head.name}-branches")(output, answers, present)
+        super().__init__(inputs=backbone.input, outputs=output, name=name)
 
         # === Config ===
-        self.modalities = modalities
-        self.fusion = fusion
-        self.head = head
+        self._set_modalities(backbone.modalities)
+        self.backbone = backbone
         self.target = target
-        self.preprocessor = RowPreprocessor({name: modality.preprocessor for name, modality in modalities.items()})
+        self.head = head
+        self.auxiliary_weight = auxiliary_weight
+        self.exported_names = {target.output_name: output_name}
+        self._unused = {id(variable) for variable in backbone.find_unused(_find_used(backbone, head, bool(branches)))}
+
+    @property
+    def fusion(self):
+        """The fusion of the backbone."""
+        return self.backbone.fusion
 
     @classmethod
-    def from_source(cls, source: Source, modalities: Mapping[str, Modality], **kwargs):
+    def make_target(cls, target, **arguments) -> Target:
+        """A `Target` from the name of a column, or as given."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_source(
+        cls,
+        source: Source,
+        modalities: Mapping[str, Modality] | None = None,
+        target=None,
+        *,
+        backbone: Backbone | None = None,
+        optimizer=None,
+        loss=None,
+        **kwargs,
+    ):
         """A compiled task that has learned from the training rows what its modalities and its target need to know.
 
-        The given modalities are copied, so the same declaration serves several tasks. Rows that cannot be used
-        (see `Source.check`) teach nothing.
+        Rows that cannot be used (see `mk.check`) teach nothing.
 
         Args:
-            source: the training rows, read with a target.
-            modalities: dict from input name to `Modality`.
+            source: the training rows.
+            modalities: dict from input name to `Modality`; they are copied, so the same declaration serves several
+                tasks.
+            target: the column to predict, or an object from `mk.targets`; None for that of the source.
+            backbone: a `Backbone` to build on, in place of `modalities`.
+            optimizer: as for `compile`; None for Adam at a rate that falls from 0.002 to 0 over each call of `fit`
+                (`mk.schedules.CosineToEnd`).
+            loss: as for `compile`; None for what the task needs.
             kwargs: arguments of the constructor.
 
-        Returns: the task.
+        Raises:
+            ValueError: when the source has no such column; when no usable row is left.
+            TypeError: for an unknown argument.
         """
-        source.labels()  # without a target, say so before any work is done
-        _check_modalities(modalities)
-        modalities = {name: modality.copy() for name, modality in modalities.items()}
-        usable = _keep_usable(source, source.check(modalities))
-        for name, modality in modalities.items():
-            if not modality.preprocessor.is_adapted:
-                modality.preprocessor.adapt(usable.cells(modality.source_columns(name), modality.preprocessor))
-        return cls._from_usable(usable, modalities, **kwargs)
+        inspect.signature(cls).bind_partial(**kwargs)  # a typo is told before any work is done
+        if (modalities is None) == (backbone is None):
+            raise ValueError("A task is built from `modalities`, or on a `backbone`: give one of them.")
+        target = source.target if target is None else target
+        if target is None:
+            raise ValueError(f"{source.name} says nothing of a target: from_source(..., target='<column>') names it.")
+        target = cls.make_target(target, **{key: kwargs.pop(key) for key in cls.target_arguments if key in kwargs})
+        declared = check_modalities(modalities) if backbone is None else backbone.modalities
+        usable = keep_usable(source, check_rows(source, declared))
+        if not target.is_adapted:
+            target.adapt(usable.values(target.columns))
+        usable = keep_usable(usable, check_rows(usable, {}, target))
+        if backbone is None:
+            kwargs["modalities"] = adapt_modalities(modalities, usable)
+        else:
+            kwargs["backbone"] = backbone
+        task = cls(target=target, **kwargs)
+        optimizer = optimizer or keras.optimizers.Adam(CosineToEnd())
+        task.compile(optimizer, loss or cls.default_loss, metrics=list(cls.default_metrics))
+        return task
 
-    @classmethod
-    def _from_usable(cls, source, modalities, **kwargs):
-        """Builds and compiles the task once the modalities are adapted."""
-        raise NotImplementedError
-
-    def check(self, source: Source) -> Report:
-        """`Source.check` with what this task knows: which cells of these rows it cannot use, and why."""
-        raise NotImplementedError
+    def has_target(self, source: Source) -> bool:
+        """Whether the rows say what the task predicts, at least some of them."""
+        if not set(self.target.columns) <= set(source.table.columns):
+            return False
+        return not all(map(self.target.is_missing, source.values(self.target.columns)))
 
     def encode_targets(self, source: Source) -> np.ndarray:
-        """The target column as the loss takes it."""
-        raise NotImplementedError
+        """What the rows, all of them usable, say of the target, as the loss takes it."""
+        return self.target.encode(source.values(self.target.columns))
 
-    def cells(self, source: Source) -> dict[str, list[str | bytes]]:
-        """For each input the cells of all rows: text, the absolute path of a file, its bytes, or `""` for missing."""
-        return {
-            name: source.cells(modality.source_columns(name), modality.preprocessor)
-            for name, modality in self.modalities.items()
-        }
-
-    def load_cells(self, source: Source) -> dict[str, np.ndarray]:
-        """For each input the raw cells of all rows, with the content of files, as `preprocessor` takes them."""
-        loaded = {}
-        for name, cells in self.cells(source).items():
-            preprocessor = self.preprocessor.preprocessors[name]
-            if preprocessor.media_type:
-                empty = "" if preprocessor.raw_shape == () else []
-                options = preprocessor.media_options
-                cells = [media.load(cell, preprocessor.media_type, options) if cell else empty for cell in cells]
-            loaded[name] = preprocessor.pack(cells)
-        return loaded
-
-    def _describe(self, output: np.ndarray) -> dict:
-        """What `predict_rows` says of one row of the output."""
-        raise NotImplementedError
+    def check(self, source):
+        return check_rows(source, self.modalities, self.target if self.has_target(source) else None)
 
     def dataset(
-        self,
-        source: Source,
-        batch_size: int = 32,
-        shuffle: bool = False,
-        cache: bool = False,
-        seed: int = 0,
-        deterministic: bool = True,
-        data_service: str | None = None,
+        self, source: Source, batch_size: int = 32, sample_weight: str | None = None, **options
     ) -> tf.data.Dataset:
         """Raw rows to what `fit`, `evaluate` and `predict` take.
 
         Rows with a bad cell are left out; a warning says how many, and why. A missing cell is no bad cell.
 
         Args:
-            source: the rows, or the `Records` of them. With a target, the dataset holds `(tensors, targets)`, else
-                `tensors` alone. batch_size: rows a batch. shuffle: shuffle anew in every epoch. cache: prepare every
-                distinct cell once, before the first batch, and keep it in memory. seed: of the shuffle. deterministic:
-                keep the order of the rows, or, shuffled, the one that the seed gives; else rows come as
-                they are ready, which may be faster.
-            data_service: address of a tf.data service whose workers prepare the rows, such as `grpc://host:5000`. Every
-                row arrives once, in no certain order.
+            source: the rows, or the `Records` of them. Where they have the column of the target, and it is not empty,
+                the dataset holds `(tensors, targets)`, else `tensors` alone.
+            batch_size: rows a batch.
+            sample_weight: a column with a weight for each row, a number of 0 or more; the dataset then holds
+                `(tensors, targets, weights)`.
+            options: `shuffle`, `cache`, `seed`, `deterministic`, `data_service`: see `mk.DatasetOptions`.
 
         Raises:
             ValueError: when no usable row is left.
+            TypeError: for an unknown option.
         """
+        options = DatasetOptions(batch_size=batch_size, **options)
         report = self.check(source)
         report.warn(stacklevel=2)
-        source = _keep_usable(source, report)
-        targets = self.encode_targets(source) if source.target is not None else None
-        build = functools.partial(read_records, source) if isinstance(source, Records) else build_dataset
-        options = (batch_size, shuffle, cache, seed, deterministic, data_service)
-        return build(self.cells(source), self.preprocessor, targets, *options)
+        source = keep_usable(source, report)
+        targets = self.encode_targets(source) if self.has_target(source) else None
+        if sample_weight is not None:
+            if targets is None:
+                raise ValueError(f"Weights go with a target, and the rows have no {self.target.columns}.")
+            targets = targets, _read_weights(source, sample_weight)
+        return self._make_dataset(source, targets, options)
 
-    def predict_rows(self, rows: Sequence[Mapping] | Source, batch_size: int = 256) -> list[dict]:
-        """The answers to raw rows, one dict a row.
+    def _answered_columns(self):
+        return set(self.target.columns)
 
-        Args:
-            rows: dicts from column to cell, or a `Source`. A column that is left out, None or `""` is a missing
-                modality; paths start from the current folder, or from the folder of the source.
-            batch_size: rows a batch.
+    def name_outputs(self, outputs) -> dict:
+        """The outputs of the model by the names of the target."""
+        return {self.target.output_name: outputs}
 
-        Raises:
-            ValueError: names every bad cell; no answer is given for any row then.
-        """
-        source = rows if isinstance(rows, Source) else self._read_rows(rows)
-        source = source.without_target()
-        report = self.check(source)
-        if report.rejected:
-            raise ValueError(f"These rows cannot be answered.\n{report}")
-        report.warn(stacklevel=2)
-        dataset = build_dataset(self.cells(source), self.preprocessor, batch_size=batch_size)
-        return [self._describe(output) for output in self.predict(dataset, verbose=0)]
+    def _describe(self, outputs):
+        return self.target.describe(self.name_outputs(outputs))
 
-    def _read_rows(self, rows):
-        source = read(rows)
-        columns = {column for name, modality in self.modalities.items() for column in modality.source_columns(name)}
-        given = set(source.table.columns) - {self.target}
-        if columns - given and given - columns:
-            raise ValueError(
-                f"The rows have no {sorted(columns - given)}, but {sorted(given - columns)}, which the model does not "
-                f"know. Its columns: {sorted(columns)}. To leave a modality out, give it as None."
-            )
-        return source.with_columns(sorted(columns))
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
+        """Keras's; a `CosineToEnd` is told how many steps there will be."""
+        schedule = getattr(getattr(self, "optimizer", None), "_learning_rate", None)
+        if isinstance(schedule, CosineToEnd):
+            steps = kwargs.get("steps_per_epoch") or _count_steps(x, batch_size)
+            schedule.plan(int(self.optimizer.iterations), steps * (epochs - kwargs.get("initial_epoch", 0)))
+        return super().fit(x, y, batch_size, epochs, **kwargs)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Keras's, on what the target prepared of truth and output; in training with the losses of the branches."""
+        loss = super().compute_loss(x, *self.target.prepare_loss(y, y_pred), sample_weight, training)
+        branches = getattr(y_pred, _BRANCHES, None)
+        if not training or not branches:
+            return loss
+        function = _as_loss(self.loss)
+        losses = []
+        for answer, present in branches.values():
+            weight = ops.cast(present, "float32")
+            if sample_weight is not None:
+                weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
+            losses.append(function(*self.target.prepare_loss(y, answer), sample_weight=weight))
+        return loss + self.auxiliary_weight * ops.sum(ops.stack(losses)) / len(losses)
+
+    # A task trains what its answer depends on: layers of an encoder that only serve other Features get no gradient.
+
+    @property
+    def trainable_variables(self):
+        return [variable for variable in super().trainable_variables if id(variable) not in self._unused_ids()]
+
+    @property
+    def trainable_weights(self):
+        return [variable for variable in super().trainable_weights if id(variable) not in self._unused_ids()]
+
+    @property
+    def non_trainable_variables(self):
+        trained = {id(variable) for variable in self.trainable_variables}
+        return [variable for variable in self.variables if id(variable) not in trained]
+
+    @property
+    def non_trainable_weights(self):
+        trained = {id(variable) for variable in self.trainable_variables}
+        return [variable for variable in self.weights if id(variable) not in trained]
+
+    def _unused_ids(self):
+        return getattr(self, "_unused", ())
 
     def get_config(self):
         # Not chained to the base, which would describe the functional graph; the parts describe it better.
+        inside = dict(walk_layers(self.backbone))
+        state = {path: changed for path, changed in read_state(self).items() if path not in inside}
         return {
-            "modalities": {name: keras.saving.serialize_keras_object(m) for name, m in self.modalities.items()},
-            "fusion": keras.saving.serialize_keras_object(self.fusion),
-            "target": self.target,
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "target": keras.saving.serialize_keras_object(self.target),
+            "auxiliary_weight": self.auxiliary_weight,
             "name": self.name,
-            "trainable": self.trainable,
+            "state": state,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        deserialize = keras.saving.deserialize_keras_object
-        modalities = {name: deserialize(m, custom_objects) for name, m in config["modalities"].items()}
-        return cls(**{**config, "modalities": modalities, "fusion": deserialize(config["fusion"], custom_objects)})
+        arguments = {key: value for key, value in config.items() if key != "state"}
+        for key in ("backbone", "target"):
+            arguments[key] = keras.saving.deserialize_keras_object(config[key], custom_objects)
+        task = cls(**arguments)
+        apply_state(task, {**read_state(task), **config["state"]})
+        return task
 
 
-def _check_modalities(modalities):
-    if not isinstance(modalities, Mapping) or not modalities:
-        raise ValueError(f"`modalities` is a dict from input name to modality. Received: modalities={modalities!r}")
-    for name, modality in modalities.items():
-        if not isinstance(modality, Modality):
-            raise TypeError(
-                f"The modality '{name}' is an object such as mk.Text() or mk.Image(). Received: {modality!r}"
-            )
-        if not _INPUT_NAME.fullmatch(name) or name.endswith("_present"):
-            raise ValueError(
-                f"The name of an input is a letter followed by letters, digits and underscores, and does not end in "
-                f"'_present'. Received: {name!r}. For a column of another name: "
-                f"{{'my_name': mk.{type(modality).__name__}(column={name!r})}}"
-            )
+_BRANCHES = "_mmkeras_branches"
 
 
-def _keep_usable(source, report):
-    if len(report.rejected) == len(source):
-        raise ValueError(f"No usable row is left.\n{report}")
-    return source.without(report.rejected) if report.rejected else source
+@keras.saving.register_keras_serializable(package="mmkeras")
+class _BranchAnswers(keras.layers.Layer):
+    """Passes the output on, with the answers of the branches as an attribute of the tensor, where the loss finds them.
+
+    Keras does the same with masks and logits. A second output would change what `fit` and `predict` are given.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"autocast": False, **kwargs})
+
+    def call(self, output, answers, present):
+        setattr(output, _BRANCHES, {name: (answers[name], present[name]) for name in answers})
+        return output
+
+    def compute_output_spec(self, output, answers, present):
+        return keras.KerasTensor(output.shape, dtype=output.dtype)
+
+
+class _FunctionLoss(keras.losses.Loss):
+    def __init__(self, function):
+        super().__init__(name="branch_loss")
+        self.function = function
+
+    def call(self, y_true, y_pred):
+        return self.function(y_true, y_pred)
+
+
+def _as_loss(identifier):
+    loss = keras.losses.get(identifier)
+    return loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(loss)
+
+
+def _count_steps(x, batch_size):
+    """How many batches there are in an epoch; 0 where nobody knows."""
+    if isinstance(x, tf.data.Dataset):
+        return max(int(x.cardinality()), 0)
+    try:
+        if batch_size is None and hasattr(x, "__getitem__") and not isinstance(x, Mapping | np.ndarray | tf.Tensor):
+            return len(x)  # a keras.utils.PyDataset
+        return -(-len(keras.tree.flatten(x)[0]) // (batch_size or 32))
+    except TypeError:
+        return 0
+
+
+def _require_features(backbone, head):
+    known = {"fused", *backbone.modalities}
+    if head.reads not in known:
+        raise ValueError(f"A head reads one of {sorted(known)}. Received: reads={head.reads!r}")
+    if lacking := set(head.feature_keys) - set(backbone.feature_keys):
+        raise ValueError(
+            f"{type(head).__name__} reads {sorted(lacking)}, which the backbone does not give. "
+            f"Received: outputs={backbone.feature_keys}"
+        )
+
+
+def _find_used(backbone, head, with_branches):
+    """By name of the input the Features of its encoder that an answer depends on."""
+    fusion = backbone.fusion
+    used = {name: {*fusion.reads, "present"} for name in backbone.modalities}
+    if fusion.passes_on:
+        for name in used:
+            if with_branches or head.reads == name:
+                used[name] |= set(head.feature_keys)
+    return {name: keys & set(FEATURES) for name, keys in used.items()}
+
+
+def _read_weights(source, column):
+    cells = source.values([column])
+    weights = [parse_number(cell) for cell in cells]
+    for index, weight in enumerate(weights):
+        if weight is None or weight < 0:
+            finding = Finding("no weight", "it is no number of 0 or more", "correct it", True)
+            raise ValueError(str(source.describe_problem(index, column, str(cells[index]), finding)))
+    return np.array(weights, "float32")

@@ -1,31 +1,33 @@
 from collections.abc import Mapping, Sequence
 
 import keras
-import numpy as np
 
+from mmkeras.backbone import Backbone
 from mmkeras.fusion import Fusion
-from mmkeras.heads import ClassificationHead
 from mmkeras.modalities import Modality
-from mmkeras.preprocessing import encode_labels, learn_classes
-from mmkeras.tasks.base import Task
+from mmkeras.targets import ClassTarget
+from mmkeras.tasks.dense import DenseTask
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class Classifier(Task):
+class Classifier(DenseTask):
     """Chooses one of several classes for a row, from any subset of its modalities.
 
     A Keras model: `compile`, `fit`, `evaluate`, `predict`, callbacks, `save` and `keras.saving.load_model` are
     Keras's own. `from_source` makes one from training rows.
 
     Args:
-        modalities: dict from input name to an adapted modality.
-        classes: the labels, in the order of the outputs.
-        fusion: a `Fusion`; None for `mk.fusion.Concatenation()`.
+        modalities: dict from input name to an adapted modality; None with a `backbone`.
+        classes: the labels, in the order of the outputs; None with a `target` that knows them.
+        fusion: an object from `mk.fusion`, or its name; None for `mk.fusion.Concatenation()`.
         hidden_units: units of the head's hidden layer.
         dropout: share of them that is dropped in training.
-        target: name of the label's column; `predict_rows` answers under this name.
+        target: name of the label's column, or a `mk.targets.ClassTarget`.
+        backbone: a `mk.Backbone` to build on, which may have other tasks.
+        auxiliary_weight: weight of the losses of each modality alone; 0 for none.
+        name: of the model.
 
-    Input: as for every `Task`. Output shape: probabilities `(batch, classes)`, float32.
+    Input: as for every `RowModel`. Output shape: probabilities `(batch, classes)`, float32.
 
     Example:
 
@@ -34,44 +36,36 @@ class Classifier(Task):
     dict_keys(['label', 'probability'])
     """
 
+    default_loss = "sparse_categorical_crossentropy"
+    default_metrics = ("accuracy",)
+    target_arguments = ("classes",)
+
     def __init__(
         self,
-        modalities: Mapping[str, Modality],
-        classes: Sequence[str],
-        fusion: Fusion | None = None,
+        modalities: Mapping[str, Modality] | None = None,
+        classes: Sequence | None = None,
+        fusion: str | Fusion | None = None,
         hidden_units: int = 64,
         dropout: float = 0.0,
-        target: str = "label",
-        **kwargs,
+        target: str | ClassTarget = "label",
+        backbone: Backbone | None = None,
+        auxiliary_weight: float = 0.0,
+        name: str | None = None,
     ):
-        classes = list(classes)
-        if len(classes) < 2 or len(set(classes)) < len(classes):
-            raise ValueError(f"`classes` holds at least two labels, each once. Received: classes={classes}")
-        head = ClassificationHead(len(classes), hidden_units, dropout, name="head")
-        super().__init__(modalities, fusion, head, target, **kwargs)
-        self.classes = classes
+        target = self.make_target(target, classes)
+        if not target.is_adapted:
+            raise ValueError("A classifier knows its classes: give `classes`, or build it by `from_source`.")
+        super().__init__(modalities, target, fusion, hidden_units, dropout, backbone, auxiliary_weight, name)
 
     @classmethod
-    def _from_usable(cls, source, modalities, **kwargs):
-        classes = learn_classes(source.labels())
-        task = cls(modalities, classes, target=source.target, **kwargs)
-        task.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-        return task
+    def make_target(cls, target, classes=None):
+        if isinstance(target, str):
+            return ClassTarget(target, classes)
+        if classes is not None:
+            raise ValueError("The target has classes of its own: give `classes`, or an object as `target`, not both.")
+        return target
 
-    def check(self, source):
-        return source.check(self.modalities, self.classes)
-
-    def encode_targets(self, source):
-        return encode_labels(source.labels(), self.classes)
-
-    def _describe(self, output):
-        best = int(np.argmax(output))
-        return {self.target: self.classes[best], "probability": float(output[best])}
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "classes": self.classes,
-            "hidden_units": self.head.hidden_units,
-            "dropout": self.head.dropout,
-        }
+    @property
+    def classes(self) -> list[str]:
+        """The labels, in the order of the outputs."""
+        return self.target.classes

@@ -16,6 +16,6 @@ def test_functionals_are_numbers_of_a_table(tmp_path):
     pitch = source.table["voice_F0semitoneFrom27.5Hz_sma3nz_amean"].to_numpy()
     assert pitch[1] - pitch[0] == pytest.approx(12, abs=0.5)  # an octave
     assert np.isnan(pitch[2:]).all()
-    report = source.check({"measures": mk.Tabular(numbers=names)})
+    report = mk.check(source, {"measures": mk.Tabular(numbers=names)})
     assert report.missing[names[0]] == 2
     assert not report.problems

@@ -19,7 +19,7 @@ def test_rows_in_memory_keep_their_cells(make):
     source = mk.read(make(ROWS), target="label")
     assert source.texts("text") == ["good", ""]
     assert [cell[:1] for cell in source.texts("stars")] == ["5", ""]
-    assert source.labels() == ["yes", "no"]
+    assert source.texts(source.target) == ["yes", "no"]
 
 
 def test_a_csv_keeps_its_cells_as_they_are_written(tmp_path):
@@ -27,7 +27,7 @@ def test_a_csv_keeps_its_cells_as_they_are_written(tmp_path):
     source = mk.read(table, target="label")
     assert source.texts("text") == ['a, "b"\nc', "007"]
     assert source.files("image") == [str(tmp_path / "x.png"), ""]
-    assert source.labels() == ["NA", "null"]
+    assert source.texts(source.target) == ["NA", "null"]
 
 
 def test_paths_start_from_the_given_folder(tmp_path):
@@ -108,15 +108,15 @@ def test_a_fraction_that_is_none_is_refused(fraction):
 
 def test_selected_rows_keep_their_numbers_in_messages():
     source = mk.read([{"image": "a.png"}, {"image": "b.png"}, {"image": "c.png"}]).select([2])
-    assert source.check({"image": mk.Image()}).problems[0].row == 3
-    assert len(source.without({3})) == 0
+    assert mk.check(source, {"image": mk.Image()}).problems[0].row == 3
+    assert len(source.without({0})) == 0
 
 
 def test_a_cell_of_media_that_is_neither_path_nor_bytes_is_refused():
     with pytest.raises(TypeError, match="rows, row 1, column 'image': a cell of media holds a path .* Received: 3 of"):
-        mk.read([{"image": 3}]).check({"image": mk.Image()})
+        mk.check(mk.read([{"image": 3}]), {"image": mk.Image()})
 
 
 def test_a_column_of_another_name_than_the_input_can_be_read():
     source = mk.read([{"Review text": "fine"}])
-    assert source.check({"review": mk.Text(column="Review text")}).missing == {"Review text": 0}
+    assert mk.check(source, {"review": mk.Text(column="Review text")}).missing == {"Review text": 0}

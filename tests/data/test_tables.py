@@ -15,7 +15,7 @@ def test_tabs_separate_the_cells_of_a_tsv(tmp_path):
     (tmp_path / "t.tsv").write_text('text\tlabel\na, b\t007\n"tab\there"\tNA\n')
     source = mk.read(tmp_path / "t.tsv", target="label")
     assert source.texts("text") == ["a, b", "tab\there"]
-    assert source.labels() == ["007", "NA"]
+    assert source.texts(source.target) == ["007", "NA"]
 
 
 def test_json_lines_keep_lists_and_numbers(tmp_path):
@@ -69,7 +69,7 @@ def test_a_folder_of_folders_is_read_by_class(tmp_path):
     (tmp_path / "cat" / "loop").symlink_to(tmp_path)
     source = mk.read(tmp_path)
     assert source.table["file"].tolist() == ["cat/2.png", "cat/sub/1.png", "dog/1.png"]
-    assert source.labels() == ["cat", "cat", "dog"]
+    assert source.texts(source.target) == ["cat", "cat", "dog"]
 
 
 def test_a_folder_without_classes_is_refused(tmp_path):

@@ -47,9 +47,11 @@ def ask(run, row):
     """The label and the probabilities of a row of text and paths."""
     finished = run(f"question={row.get('question', '')}", f"image=@{row['image']}" if "image" in row else "image=")
     assert finished.returncode == 0, finished.stderr
-    (name, label), *probabilities = (line.split(" ", 1) for line in finished.stdout.splitlines())
-    assert [name, *{key for key, _ in probabilities}] == ["label", "probability"]
-    return label, [float(value) for _, value in probabilities]
+    outputs = dict(line.split(" ", 1) for line in finished.stdout.splitlines())
+    assert list(outputs) == ["answer", "probabilities", "probability"]
+    probabilities = [float(value) for value in outputs["probabilities"].split()]
+    assert float(outputs["probability"]) == max(probabilities)
+    return outputs["answer"], probabilities
 
 
 def assert_same_as_keras(run, model, rows):

@@ -15,10 +15,12 @@ FUSIONS = {
     "product": lambda **kwargs: mk.fusion.Product(units=16, **kwargs),
     "cross_attention": lambda **kwargs: mk.fusion.CrossAttention(units=16, num_heads=2, **kwargs),
 }
+DECISIONS = {"mean_logits": mk.fusion.MeanLogits}
+every_level = pytest.mark.parametrize("make", [*FUSIONS.values(), *DECISIONS.values()], ids=[*FUSIONS, *DECISIONS])
 every_fusion = pytest.mark.parametrize("make", FUSIONS.values(), ids=FUSIONS)
 
 
-@every_fusion
+@every_level
 @pytest.mark.parametrize("names", ["ab", "abc", "abcde"])
 def test_the_contract_holds_for_two_to_five_modalities(make, names):
     check_fusion(make(), make_features({name: length for length, name in enumerate(names, 2)}))
@@ -28,7 +30,7 @@ def test_the_contract_holds_for_two_to_five_modalities(make, names):
 def test_a_row_without_anything_gets_a_finite_answer(make):
     features = make_features({"a": 3, "b": 4})
     nothing = {name: f | {"present": tf.zeros_like(f["present"])} for name, f in features.items()}
-    output = make()(nothing)
+    output = make()(nothing)["fused"]
     assert np.isfinite(output["pooled"]).all()
     assert not output["present"].numpy().any()
 
@@ -36,13 +38,13 @@ def test_a_row_without_anything_gets_a_finite_answer(make):
 @every_fusion
 def test_mixed_precision_computes_in_half_and_keeps_its_weights_whole(make):
     fusion = make(dtype="mixed_bfloat16")
-    output = fusion(make_features({"a": 3, "b": 4}))
+    output = fusion(make_features({"a": 3, "b": 4}))["fused"]
     assert output["pooled"].dtype == "bfloat16"
     assert {weight.dtype for weight in fusion.trainable_weights} == {"float32"}
     full = make()
     full(make_features({"a": 3, "b": 4}))
     full.set_weights(fusion.get_weights())
-    expected = full(make_features({"a": 3, "b": 4}))["pooled"]
+    expected = full(make_features({"a": 3, "b": 4}))["fused"]["pooled"]
     assert np.abs(expected - tf.cast(output["pooled"], "float32")).max() < 0.1
 
 
@@ -61,7 +63,7 @@ def test_it_learns_what_no_single_modality_can_tell(make):
         )
         for name, tensor in inputs.items()
     }
-    hidden = keras.layers.Dense(16, activation="relu")(make()(features)["pooled"])
+    hidden = keras.layers.Dense(16, activation="relu")(make()(features)["fused"]["pooled"])
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(hidden))
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=["accuracy"])
     x = {name: np.eye(4, dtype="float32")[bits[:, i].astype(int)] for i, name in enumerate("ab")}
@@ -78,7 +80,7 @@ def test_product_multiplies_the_projected_vectors():
         kernel, bias = fusion.projections[name].get_weights()
         vector = f["pooled"].numpy() @ kernel + bias
         expected *= np.where(f["present"].numpy()[:, None], vector, 1)
-    assert np.allclose(fusion(features)["pooled"], expected, atol=1e-6)
+    assert np.allclose(fusion(features)["fused"]["pooled"], expected, atol=1e-6)
 
 
 def test_concatenation_is_a_dense_layer_over_the_vectors_side_by_side():
@@ -91,14 +93,14 @@ def test_concatenation_is_a_dense_layer_over_the_vectors_side_by_side():
         vectors.append(np.where(f["present"].numpy()[:, None], f["pooled"].numpy() @ kernel + bias, 0))
     kernel, bias = fusion.dense.get_weights()
     expected = np.maximum(np.concatenate(vectors, axis=1) @ kernel + bias, 0)
-    assert np.allclose(fusion(features)["pooled"], expected, atol=1e-6)
+    assert np.allclose(fusion(features)["fused"]["pooled"], expected, atol=1e-6)
 
 
 def test_the_harness_finds_a_fusion_that_reads_absent_content():
     class Careless(mk.fusion.Concatenation):
         def fuse(self, features, present, training):
-            tokens, mask, pooled = super().fuse(features, present, training)
-            return tokens, mask, pooled + keras.ops.sum(features["first"]["pooled"])
+            (tokens, mask, pooled), modalities = super().fuse(features, present, training)
+            return (tokens, mask, pooled + keras.ops.sum(features["first"]["pooled"])), modalities
 
     with pytest.raises(AssertionError, match="the other rows of the batch matter|an absent modality matters"):
         check_fusion(Careless(units=4))

@@ -33,7 +33,7 @@ def test_a_missing_column_is_added_with_the_first_label(tmp_path):
     assert path.read_text() == "text\tn\ngood\t1\nbad\t02\n"
     table.set_label(1, "down")
     assert path.read_text() == "text\tn\tmood\ngood\t1\t\nbad\t02\tdown\n"
-    assert mk.read(path, target="mood").labels() == ["", "down"]
+    assert mk.read(path).texts("mood") == ["", "down"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])

@@ -16,11 +16,11 @@ def encode(samples, rate=16000):
 
 def test_samples_are_averaged_over_channels_cut_and_followed_by_zeros():
     stereo = np.stack([np.full(1000, 0.5), np.full(1000, -0.25)], axis=1)
-    received = AudioPreprocessor(seconds=0.1).prepare_cell(encode(stereo)).numpy()
-    assert received.shape == (1600,)
+    received, length = AudioPreprocessor(seconds=0.1).prepare_cell(encode(stereo))
+    assert received.shape == (1600,) and length == 1000
     assert np.allclose(received[:1000], 0.125, atol=1e-4)
-    assert not received[1000:].any()
-    assert AudioPreprocessor(seconds=0.01).prepare_cell(encode(stereo)).shape == (160,)
+    assert not received.numpy()[1000:].any()
+    assert AudioPreprocessor(seconds=0.01).prepare_cell(encode(stereo))[0].shape == (160,)
 
 
 def test_all_ways_through_give_the_same():
@@ -58,13 +58,22 @@ def test_the_spectrogram_equals_that_of_tf_signal(rate, mel_bins):
     assert np.abs(received - expected).max() < 1e-5
 
 
-def test_frames_after_the_last_sound_are_masked():
-    samples = np.zeros((2, 16000), "float32")
-    samples[0, 8000] = 0.1
-    mask = mk.layers.LogMelSpectrogram(16000).compute_frame_mask(samples).numpy()
-    assert mask.shape == (2, 98)
-    assert mask[0].sum() == 51
-    assert mask[1].sum() == 1
+def test_frames_behind_the_recording_are_masked():
+    mask = mk.layers.LogMelSpectrogram(16000).compute_frame_mask(np.array([8001, 0, 16000]), samples=16000).numpy()
+    assert mask.shape == (3, 98)
+    assert mask.sum(axis=1).tolist() == [51, 1, 98]
+
+
+def test_silence_at_the_end_of_a_recording_is_part_of_it():
+    sound = np.zeros((2, 4800), "float32")
+    sound[:, :1000] = 0.1
+    audio = mk.Audio(seconds=0.3, encoder=mk.encoders.AudioCNN(units=8, filters=(8,), mel_bins=16))
+    cells = [encode(sound[0]), encode(sound[0, :1000])]
+    tensors = RowPreprocessor({"sound": audio.preprocessor})({"sound": tf.constant(cells)})
+    assert tensors["sound_length"].numpy().tolist() == [4800, 1000]
+    given = {"content": tensors["sound"], "present": tensors["sound_present"], "length": tensors["sound_length"]}
+    whole, short = audio.build_encoder("sound")(given)["mask"].numpy().sum(axis=1)
+    assert whole > short
 
 
 @pytest.mark.parametrize("arguments", [{"seconds": 0}, {"sample_rate": -1}])

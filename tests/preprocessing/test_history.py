@@ -46,7 +46,7 @@ def test_problems_are_named():
         {"clicks": ["z"], "at": [1]},
         {"clicks": ["a"], "at": [1]},
     ]
-    report = mk.read(rows).check({"clicks": mk.History(items=["a", "b"], times="at")})
+    report = mk.check(mk.read(rows), {"clicks": mk.History(items=["a", "b"], times="at")})
     assert [(p.row, p.column, p.kind, p.rejected) for p in report.problems] == [
         (1, "at", "times do not match", True),
         (2, "at", "times out of order", True),

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import BertWordPieceTokenizer
 
-from mmkeras.preprocessing import RowPreprocessor, TextPreprocessor
+from mmkeras.preprocessing import RowPreprocessor, TextPreprocessor, WordPiece
 from mmkeras.testing import check_preprocessor
 
 pytestmark = pytest.mark.compat
@@ -15,7 +15,7 @@ VOCABULARY = ["[PAD]", "[UNK]", "red", "blue", "##ish", "?", "é", "色"]
 
 @pytest.fixture(scope="module")
 def text():
-    return TextPreprocessor(VOCABULARY, sequence_length=4)
+    return TextPreprocessor(WordPiece(VOCABULARY), sequence_length=4)
 
 
 def _ids(text, *cells):
@@ -32,7 +32,7 @@ def test_text_is_padded_with_zero_and_cut_at_the_end(text):
 
 def test_case_and_accents_are_folded_on_request(text):
     assert _ids(text, "RÉD") == [[2, 0, 0, 0]]
-    kept = TextPreprocessor(VOCABULARY, sequence_length=4, lowercase=False)
+    kept = TextPreprocessor(WordPiece(VOCABULARY, lowercase=False), sequence_length=4)
     assert _ids(kept, "RED é") == [[1, 6, 0, 0]]
 
 
@@ -58,7 +58,7 @@ def test_adapting_learns_vocabulary_and_length():
 
 
 def test_a_given_vocabulary_stays():
-    text = TextPreprocessor(VOCABULARY)
+    text = TextPreprocessor(WordPiece(VOCABULARY))
     text.adapt(["red red red blue", "new words"])
     assert text.vocabulary == VOCABULARY
     assert text.sequence_length == 4
@@ -74,7 +74,7 @@ def test_a_given_vocabulary_stays():
 )
 def test_a_vocabulary_that_cannot_work_is_refused(vocabulary, message):
     with pytest.raises(ValueError, match=message):
-        TextPreprocessor(vocabulary)
+        WordPiece(vocabulary)
 
 
 def test_nothing_to_learn_from_is_refused():
@@ -90,7 +90,7 @@ def test_use_before_adapting_is_refused():
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5))
 def test_any_text_becomes_ids_of_the_vocabulary(cells):
-    text = TextPreprocessor(VOCABULARY, sequence_length=4)
+    text = TextPreprocessor(WordPiece(VOCABULARY), sequence_length=4)
     cells = [cell.encode("utf-8", "surrogatepass") for cell in cells]
     ids = np.array(_ids(text, *cells))
     assert ids.shape == (len(cells), 4)
@@ -128,7 +128,7 @@ def test_ids_equal_those_of_hugging_face_in_every_script():
         lines.append((" " if random.random() < 0.7 else "").join(words))
     reference = BertWordPieceTokenizer({piece: i for i, piece in enumerate(vocabulary)}, lowercase=True)
     expected = [encoding.ids for encoding in reference.encode_batch(lines, add_special_tokens=False)]
-    text = TextPreprocessor(vocabulary, sequence_length=64)
+    text = TextPreprocessor(WordPiece(vocabulary), sequence_length=64)
     received = text.prepare_batch(tf.constant(lines)).numpy()
     differing = [
         (line, ids, row[row > 0].tolist())

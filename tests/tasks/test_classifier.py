@@ -13,6 +13,7 @@ FUSIONS = {
     "concatenation": mk.fusion.Concatenation(units=16),
     "product": mk.fusion.Product(units=16, modality_dropout=0.2, seed=1),
     "cross_attention": mk.fusion.CrossAttention(units=16, num_heads=2),
+    "mean_logits": mk.fusion.MeanLogits(modality_dropout=0.2, seed=1),
 }
 
 
@@ -156,8 +157,10 @@ def test_mixed_precision_answers_in_float32(few, modalities):
         model.fit(model.dataset(few), epochs=1, verbose=0)
         assert model.predict(model.dataset(few), verbose=0).dtype == "float32"
         assert model.get_layer("image_encoder").output["tokens"].dtype == "bfloat16"
+        batch = next(iter(model.dataset(few, batch_size=20)))[0]
     finally:
         keras.config.set_dtype_policy("float32")
+    check_reload(model, {name: tensor.numpy() for name, tensor in batch.items()})
 
 
 def test_the_summary_has_one_named_block_a_modality(trained):
@@ -175,6 +178,7 @@ def test_the_summary_has_one_named_block_a_modality(trained):
         "question_encoder",
         trained.fusion.name,
         "head",
+        "probabilities",
     ]
 
 
@@ -184,7 +188,7 @@ def test_the_summary_has_one_named_block_a_modality(trained):
         ({}, ValueError, "`modalities` is a dict"),
         ({"a": "text"}, TypeError, "The modality 'a' is an object such as mk.Text"),
         ({"The text": mk.Text()}, ValueError, r"\{'my_name': mk.Text\(column='The text'\)\}"),
-        ({"a_present": mk.Text()}, ValueError, "does not end in '_present'"),
+        ({"a": mk.Text(), "a_present": mk.Text()}, ValueError, r"Rename one .* Received twice: \['a_present'\]"),
     ],
 )
 def test_modalities_that_cannot_be_inputs_are_refused(few, modalities, error, message):
@@ -193,7 +197,7 @@ def test_modalities_that_cannot_be_inputs_are_refused(few, modalities, error, me
 
 
 def test_a_source_without_target_is_refused(few, modalities):
-    with pytest.raises(ValueError, match="was read without a target: `mk.read"):
+    with pytest.raises(ValueError, match="rows says nothing of a target: from_source.*target='<column>'"):
         mk.Classifier.from_source(mk.Source(few.table, None, few.folder, "rows"), modalities)
 
 

@@ -32,8 +32,8 @@ outputs, times = [], []
 for i in range(len(next(iter(inputs.values())))):
     row = {key: array[i : i + 1] for key, array in inputs.items()}
     start = time.perf_counter()
-    outputs.append(runner(**row)["probabilities"])
+    outputs.append(runner(**row))
     times.append(time.perf_counter() - start)
-np.savez(request["outputs"], probabilities=np.concatenate(outputs))
+np.savez(request["outputs"], **{key: np.concatenate([output[key] for output in outputs]) for key in outputs[0]})
 latency = 1000 * statistics.median(times[: request["latency_runs"]])
 Path(sys.argv[2]).write_text(json.dumps({"latency_ms": latency, "inputs": sorted(inputs), "ops": list_ops()}))

@@ -1,0 +1,54 @@
+"""Encoders of pixels."""
+
+import keras
+from keras import ops
+
+from mmkeras.encoders.base import Encoder
+from mmkeras.layers import PositionEmbedding
+
+_GRID = 4
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class ImageCNN(Encoder):
+    """A small convolutional network that keeps track of where things are.
+
+    Each block halves the image: convolution 3x3 with stride 2, batch normalization (Ioffe and Szegedy, 2015),
+    ReLU. What is left is averaged over a grid of at least 4x4 cells, where there are so many; its cells, with a
+    learned vector for their position, are the tokens, and a dense layer over all of them gives the pooled vector.
+    Own design.
+
+    Args:
+        units: size of the pooled vector and of the tokens.
+        filters: one number a block.
+        dropout: share of the grid's values that is dropped in training, before the dense layer.
+
+    Example:
+
+    >>> mk.Image(size=32, encoder=mk.encoders.ImageCNN(units=8)).build_encoder("image").output["tokens"].shape
+    (None, 16, 8)
+    """
+
+    def __init__(self, units: int = 64, filters: tuple[int, ...] = (16, 32, 64), dropout: float = 0.3):
+        super().__init__(units)
+        self.filters = tuple(filters)
+        self.dropout = dropout
+
+    def encode(self, inputs, preprocessor):
+        pixels = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(inputs)
+        for block, filters in enumerate(self.filters, 1):
+            pixels = keras.layers.Conv2D(
+                filters, 3, strides=2, padding="same", use_bias=False, name=f"block{block}_conv"
+            )(pixels)
+            pixels = keras.layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm")(pixels)
+            pixels = keras.layers.ReLU(name=f"block{block}_relu")(pixels)
+        pool_size = tuple(max(1, side // _GRID) for side in pixels.shape[1:3])
+        grid = keras.layers.AveragePooling2D(pool_size, name="grid")(pixels)
+        cells = keras.layers.Reshape((-1, grid.shape[-1]), name="cells")(grid)
+        tokens = PositionEmbedding(name="tokens_position")(keras.layers.Dense(self.units, name="tokens_dense")(cells))
+        values = keras.layers.Dropout(self.dropout, name="dropout")(keras.layers.Flatten(name="flatten")(cells))
+        pooled = keras.layers.Dense(self.units, name="pooled_dense")(values)
+        return tokens, ops.ones_like(tokens[:, :, 0], dtype="bool"), pooled
+
+    def get_config(self):
+        return {**super().get_config(), "filters": list(self.filters), "dropout": self.dropout}

@@ -1,0 +1,55 @@
+import keras
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class DenseHead(keras.layers.Layer):
+    """Features to logits: dense layer with ReLU, dropout, dense layer.
+
+    Args:
+        units: how many logits.
+        hidden_units: units of the first dense layer.
+        dropout: share of its outputs that is dropped in training.
+        reads: `"fused"`, or the name of a modality, of which it then takes the Features after the fusion.
+
+    Call arguments:
+        features: `Features`; only `pooled` `(batch, dim)` is read.
+
+    Output shape: `(batch, units)`, float32, also under mixed precision.
+
+    Example:
+
+    >>> head = mk.heads.DenseHead(units=3)
+    >>> head({"pooled": np.zeros((2, 8))}).shape.as_list()
+    [2, 3]
+    """
+
+    feature_keys = ("pooled",)
+
+    def __init__(self, units, hidden_units=64, dropout=0.0, reads="fused", **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.hidden_units = hidden_units
+        self.dropout = dropout
+        self.reads = reads
+        self.hidden = keras.layers.Dense(hidden_units, activation="relu", dtype=self.dtype_policy, name="hidden")
+        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.logits = keras.layers.Dense(units, dtype="float32", name="logits")
+
+    def build(self, features_shape):
+        self.hidden.build(features_shape["pooled"])
+        self.logits.build((None, self.hidden_units))
+
+    def call(self, features, training=False):
+        return self.logits(self.drop(self.hidden(features["pooled"]), training=training))
+
+    def compute_output_spec(self, features, training=False):
+        return keras.KerasTensor((features["pooled"].shape[0], self.units), dtype="float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "hidden_units": self.hidden_units,
+            "dropout": self.dropout,
+            "reads": self.reads,
+        }

@@ -1,0 +1,99 @@
+"""What a column holds, how it is prepared and how it is encoded."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from mmkeras.data import Source
+from mmkeras.encoders import Encoder
+from mmkeras.preprocessing import Preprocessor
+
+_VERSION = 1
+
+
+class Modality:
+    """Declares one input of a model: a preprocessor and an encoder. Holds no layers, so that one serves many models.
+
+    Subclasses are registered with Keras.
+
+    Args:
+        encoder: takes the tensors of the preprocessor to Features: an `Encoder`, or the name of one with its default
+            arguments.
+        column: the column to read, where it has another name than the input.
+        arguments: of the preprocessor; where one is None, it is as the encoder needs, else as `defaults` says.
+
+    Attributes:
+        preprocessor: takes raw cells to tensors.
+        encoder, column: as given.
+        encoders: the encoders that have a name.
+        defaults: of those arguments of which neither the user nor the encoder says anything.
+    """
+
+    preprocessor_class: type[Preprocessor]
+    encoders: Mapping[str, type[Encoder]]
+    defaults: Mapping[str, Any] = {}
+
+    def __init__(self, encoder: str | Encoder, column: str | None = None, **arguments):
+        self.encoder = self._get_encoder(encoder)
+        resolved = self.encoder.preprocessing().resolve(type(self).__name__, arguments, self.defaults)
+        self.preprocessor = self.preprocessor_class(**resolved)
+        self.column = column
+
+    def _get_encoder(self, encoder):
+        if isinstance(encoder, Encoder):
+            return encoder
+        if encoder in self.encoders:
+            return self.encoders[encoder]()
+        raise ValueError(
+            f"`encoder` of {type(self).__name__} is one of {sorted(self.encoders)}, or an object from `mk.encoders`. "
+            f"Received: encoder={encoder!r}"
+        )
+
+    def source_columns(self, name: str) -> list[str]:
+        """The columns that the input `name` is read from."""
+        return [self.column or name]
+
+    def read(self, name: str, source: Source) -> list:
+        """The cells of the input `name`: texts, paths or bytes of files, or tuples of items; of several columns, tuples
+        of these.
+        """
+        cells = [self.preprocessor.cells.read(source, column) for column in self.source_columns(name)]
+        return list(zip(*cells, strict=True)) if self.preprocessor.parts else cells[0]
+
+    def adapt(self, cells: Sequence):
+        """Learns from the cells of the training rows what was not given; nothing for most modalities."""
+        if not self.preprocessor.is_adapted:
+            self.preprocessor.adapt(cells)
+
+    def build_encoder(self, name: str) -> keras.Model:
+        """The functional Keras model of this name, from the tensors of a row to Features."""
+        return self.encoder.build_model(self.preprocessor, name)
+
+    def copy(self) -> "Modality":
+        """A modality that can adapt to other data; its encoder is the same, with the weights it starts from."""
+        other = copy.copy(self)
+        other.preprocessor = type(self.preprocessor).from_config(self.preprocessor.get_config())
+        return other
+
+    def get_config(self) -> dict:
+        return {
+            "version": _VERSION,
+            "preprocessor": self.preprocessor.get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "column": self.column,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        if config["version"] > _VERSION:
+            raise ValueError(
+                f"This {cls.__name__} was saved by a newer mmkeras: update it. Received: version={config['version']}, "
+                f"known is {_VERSION}"
+            )
+        modality = cls.__new__(cls)
+        modality.preprocessor = cls.preprocessor_class.from_config(config["preprocessor"])
+        modality.encoder = keras.saving.deserialize_keras_object(config["encoder"])
+        modality.column = config["column"]
+        return modality

@@ -1,0 +1,61 @@
+from collections.abc import Sequence
+
+import keras
+
+from mmkeras.encoders import Encoder, ImageCNN
+from mmkeras.modalities.base import Modality
+from mmkeras.preprocessing import ImagePreprocessor
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class Image(Modality):
+    """A column of images: paths of files, or their bytes. What is None is as the encoder needs it.
+
+    PNG, JPEG, GIF and BMP are read by TensorFlow, other formats are converted by Pillow.
+
+    Args:
+        size: `(height, width)` in pixels that images are brought to, or one number for both.
+        fit: `"stretch"` the whole image to the size, `"crop"` what is too much on two sides, or `"pad"` with black.
+        antialias: average over source pixels when shrinking.
+        max_pixels: larger images are refused.
+        encoder: `"cnn"`, or an object from `mk.encoders`.
+        augmentation: Keras layers such as `keras.layers.RandomFlip()`, which change the pixels in training only.
+        column: the column to read, where it has another name than the input.
+
+    Example:
+
+    >>> mk.Image(size=(48, 64)).preprocessor.shape
+    (48, 64, 3)
+    """
+
+    preprocessor_class = ImagePreprocessor
+    encoders = {"cnn": ImageCNN}
+    defaults = {"size": 64, "fit": "stretch", "antialias": True, "max_pixels": 2**25}
+
+    def __init__(
+        self,
+        size: int | tuple[int, int] | None = None,
+        fit: str | None = None,
+        antialias: bool | None = None,
+        max_pixels: int | None = None,
+        encoder: str | Encoder = "cnn",
+        augmentation: Sequence[keras.layers.Layer] = (),
+        column: str | None = None,
+    ):
+        super().__init__(encoder, column, size=size, fit=fit, antialias=antialias, max_pixels=max_pixels)
+        self.augmentation = list(augmentation)
+
+    def build_encoder(self, name):
+        # Copies: layers belong to one model, and a declaration may serve several.
+        layers = [type(layer).from_config(layer.get_config()) for layer in self.augmentation]
+        return self.encoder.build_model(self.preprocessor, name, layers)
+
+    def get_config(self):
+        layers = [keras.saving.serialize_keras_object(layer) for layer in self.augmentation]
+        return {**super().get_config(), "augmentation": layers}
+
+    @classmethod
+    def from_config(cls, config):
+        modality = super().from_config(config)
+        modality.augmentation = [keras.saving.deserialize_keras_object(layer) for layer in config["augmentation"]]
+        return modality

@@ -1,0 +1,42 @@
+import keras
+
+from mmkeras.encoders import Encoder, VideoGRU
+from mmkeras.modalities.base import Modality
+from mmkeras.preprocessing import VideoPreprocessor
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class Video(Modality):
+    """A column of video files, or their bytes, of which some frames are looked at. Its sound is an `Audio`.
+
+    Args:
+        frames: how many the model sees.
+        size: `(height, width)` in pixels that frames are stretched to, or one number for both.
+        rate: frames a second, taken from the beginning of a file; None to spread them over the whole of it.
+        antialias: average over source pixels when shrinking.
+        max_pixels: larger frames are refused.
+        encoder: `"gru"`, or an object from `mk.encoders`.
+        column: the column to read, where it has another name than the input.
+
+    Example:
+
+    >>> mk.Video(frames=4, size=32).preprocessor.shape
+    (4, 32, 32, 3)
+    """
+
+    preprocessor_class = VideoPreprocessor
+    encoders = {"gru": VideoGRU}
+    defaults = {"frames": 8, "size": 64, "antialias": True, "max_pixels": 2**25}
+
+    def __init__(
+        self,
+        frames: int | None = None,
+        size: int | tuple[int, int] | None = None,
+        rate: float | None = None,
+        antialias: bool | None = None,
+        max_pixels: int | None = None,
+        encoder: str | Encoder = "gru",
+        column: str | None = None,
+    ):
+        arguments = {"frames": frames, "size": size, "rate": rate, "antialias": antialias, "max_pixels": max_pixels}
+        super().__init__(encoder, column, **arguments)

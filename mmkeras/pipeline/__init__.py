@@ -1,0 +1,10 @@
+from mmkeras.pipeline.batches import DatasetOptions as DatasetOptions
+from mmkeras.pipeline.batches import build_dataset as build_dataset
+from mmkeras.pipeline.batches import load_cells as load_cells
+from mmkeras.pipeline.batches import make_dataset as make_dataset
+from mmkeras.pipeline.check import check as check
+from mmkeras.pipeline.check import check_rows as check_rows
+from mmkeras.pipeline.check import keep_usable as keep_usable
+from mmkeras.pipeline.cleaning import clean as clean
+from mmkeras.pipeline.records import Records as Records
+from mmkeras.pipeline.records import prepare as prepare

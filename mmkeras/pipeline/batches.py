@@ -1,0 +1,223 @@
+"""Rows to batches of tensors, in tf.data."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from mmkeras.data import MediaError, Source, media
+from mmkeras.modalities import Modality
+from mmkeras.preprocessing import RowPreprocessor
+
+_CELLS_A_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetOptions:
+    """How rows become batches.
+
+    Attributes:
+        batch_size: rows a batch; the last one may be smaller.
+        shuffle: another order in every epoch.
+        cache: prepare every distinct cell once and keep it in memory.
+        seed: of the shuffle.
+        deterministic: keep the order of the rows, or, when shuffled, the one that the seed gives; else rows come as
+            they are ready, which may be faster.
+        data_service: address of a tf.data service whose workers prepare the rows, such as `grpc://host:5000`. Every row
+            arrives once, in no certain order.
+    """
+
+    batch_size: int = 32
+    shuffle: bool = False
+    cache: bool = False
+    seed: int = 0
+    deterministic: bool = True
+    data_service: str | None = None
+
+
+def make_dataset(
+    source: Source,
+    modalities: Mapping[str, Modality],
+    preprocessor: RowPreprocessor,
+    targets: np.ndarray | tuple | None,
+    options: DatasetOptions,
+) -> tf.data.Dataset:
+    """Batches of `tensors`, or of `(tensors, *targets)`.
+
+    In this order: shuffle, read and decode file by file in parallel, batch, tokenize by batch, prefetch. With a cache,
+    every distinct cell is prepared before the first batch, and rows are put together from them.
+
+    Args:
+        source: the rows, all of them usable. Of `Records` in their own order the files come from the shards.
+        modalities: dict from input name to modality.
+        preprocessor: of the rows.
+        targets: array `(rows, ...)`, or a tuple of targets and weights of the rows; None for rows without.
+        options: see there.
+    """
+    columns = {name: modality.read(name, source) for name, modality in modalities.items()}
+    if source.is_prepared and source.is_in_order:
+        return source.make_dataset(columns, preprocessor, targets, options)
+    return build_dataset(columns, preprocessor, targets, options)
+
+
+def load_cells(
+    source: Source, modalities: Mapping[str, Modality], preprocessor: RowPreprocessor
+) -> dict[str, np.ndarray]:
+    """For each input the raw cells of all rows, with the content of files, as `preprocessor` takes them.
+
+    Raises:
+        ValueError: names the first file that cannot be read.
+    """
+    return {
+        name: preprocessor.preprocessors[name].pack(
+            [
+                _load_file(source, index, modality.source_columns(name)[0], cell, modality.preprocessor)
+                if modality.preprocessor.media_type
+                else cell
+                for index, cell in enumerate(modality.read(name, source))
+            ]
+        )
+        for name, modality in modalities.items()
+    }
+
+
+def _load_file(source, index, column, cell, preprocessor):
+    if preprocessor.is_empty(cell):
+        return [] if preprocessor.raw_shape else ""
+    try:
+        return media.load(cell, preprocessor.media_type, preprocessor.media_options)
+    except MediaError as error:
+        raise ValueError(str(source.describe_problem(index, column, cell, error.finding))) from None
+
+
+def build_dataset(
+    columns: Mapping[str, Sequence],
+    preprocessor: RowPreprocessor,
+    targets: np.ndarray | tuple | None,
+    options: DatasetOptions,
+) -> tf.data.Dataset:
+    """As `make_dataset`, of the cells of each input as `Modality.read` gives them."""
+    if targets is not None and not isinstance(targets, tuple):
+        targets = (targets,)
+    build = _with_cache if options.cache else _without_cache
+    rows, prepare_row, prepare_batch = build(columns, preprocessor, options.data_service)
+    dataset = tf.data.Dataset.from_tensor_slices((rows, *(targets or ())))
+    if options.shuffle:
+        dataset = dataset.shuffle(len(dataset), seed=options.seed)  # of texts, paths or positions: nothing large
+    if prepare_row is not None:
+        dataset = dataset.map(_on_inputs(prepare_row), num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.batch(options.batch_size)
+    dataset = dataset.map(_on_inputs(prepare_batch, targets is None), num_parallel_calls=tf.data.AUTOTUNE)
+    return finish(dataset, options)
+
+
+def finish(dataset: tf.data.Dataset, options: DatasetOptions) -> tf.data.Dataset:
+    """What every dataset of batches ends with: where it is made, in which order, and ahead of its use."""
+    tf_options = tf.data.Options()
+    tf_options.deterministic = options.deterministic
+    dataset = dataset.with_options(tf_options)
+    if options.data_service is not None:
+        # Each row goes to one worker only: workers share the rows among themselves as they ask for more.
+        policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
+        dataset = dataset.apply(tf.data.experimental.service.distribute(policy, options.data_service))
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _on_inputs(function, alone=False):
+    """`function` of the first part of an element; alone, without what follows."""
+    return lambda inputs, *rest: function(inputs) if alone else (function(inputs), *rest)
+
+
+def _source_key(name):
+    return f"{name}/source"  # no input is called so
+
+
+def _without_cache(columns, row_preprocessor, data_service):
+    rows, readers = {}, {}
+    for name, cells in columns.items():
+        preprocessor = row_preprocessor.preprocessors[name]
+        if preprocessor.media_type:
+            rows[name] = tf.constant(cells)
+            rows[_source_key(name)], readers[name] = _plan_reading(cells, preprocessor)
+        else:
+            rows[name] = tf.constant(preprocessor.pack(cells), tf.string)
+    if data_service and any(rows[_source_key(name)].max(initial=0) > _FILE for name in readers):
+        raise ValueError(
+            "Some files are in formats that TensorFlow does not read, and are converted in this process, which the "
+            "workers of a tf.data service cannot do. Prepare them first: mk.prepare(source, folder, modalities)"
+        )
+
+    def prepare_row(row):
+        content = {name: row[name] for name in columns}
+        content |= {name: read(row[name], row[_source_key(name)]) for name, read in readers.items()}
+        return row_preprocessor.prepare_cells(content)
+
+    return rows, prepare_row if readers else None, row_preprocessor.prepare_batch
+
+
+# Where the content of a cell comes from: it is the content, or a file, which the graph reads; or either of them in a
+# format that it does not.
+_CONTENT, _FILE, _CONVERTED_CONTENT, _CONVERTED_FILE = range(4)
+
+
+def _plan_reading(cells, preprocessor):
+    """For each cell where its content comes from, and a function of a cell and that to the content."""
+    found = {cell: _find_source(cell, preprocessor) for cell in dict.fromkeys(cells)}  # opens each file once
+    sources = np.array([found[cell] for cell in cells], "int32")
+    load = functools.partial(_load, media_type=preprocessor.media_type, options=preprocessor.media_options)
+
+    def convert(cell, is_file):
+        return tf.ensure_shape(tf.numpy_function(load, [cell, is_file], tf.string), preprocessor.raw_shape)
+
+    if preprocessor.raw_shape:
+        branches = [lambda cell: tf.zeros((0,), tf.string)] * 2
+    else:
+        branches = [lambda cell: cell, tf.io.read_file]
+    if sources.max(initial=0) > _FILE:  # else left out, because Python functions cannot leave this process
+        branches += [lambda cell: convert(cell, False), lambda cell: convert(cell, True)]
+
+    kinds = np.unique(sources)
+
+    def read(cell, source):
+        if len(kinds) == 1:  # a branch in the graph costs as much as reading a small file
+            return branches[kinds[0]](cell)
+        return tf.switch_case(source, [functools.partial(branch, cell) for branch in branches])
+
+    return sources, read
+
+
+def _find_source(cell, preprocessor):
+    if not cell:
+        return _CONTENT
+    try:
+        native = media.is_native(cell, preprocessor.media_type, preprocessor.media_options)
+    except OSError:
+        return _FILE  # reading it will name it
+    if isinstance(cell, bytes):
+        return _CONTENT if native else _CONVERTED_CONTENT
+    return _FILE if native else _CONVERTED_FILE
+
+
+def _load(cell, is_file, media_type, options):
+    content = media.load(cell.decode() if is_file else cell, media_type, options)
+    return np.array(content, dtype=object)
+
+
+def _with_cache(columns: Mapping[str, Sequence], row_preprocessor, data_service):
+    indices, prepared = {}, {}
+    for name, cells in columns.items():
+        indices[name], distinct = pd.factorize(pd.Series(cells, dtype=object))
+        options = DatasetOptions(batch_size=_CELLS_A_BATCH)
+        column = build_dataset({name: list(distinct)}, row_preprocessor.select([name]), None, options)
+        batches = list(column)
+        prepared[name] = {key: tf.concat([batch[key] for batch in batches], axis=0) for key in batches[0]}
+
+    def prepare_batch(batch):
+        return {
+            key: tf.gather(tensor, batch[name]) for name, tensors in prepared.items() for key, tensor in tensors.items()
+        }
+
+    return indices, None, prepare_batch

@@ -1,0 +1,135 @@
+"""Which cells of rows cannot be used by a model, and why."""
+
+import json
+import weakref
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+
+from mmkeras.data import MediaError, Report, Source, media
+from mmkeras.modalities import Modality
+from mmkeras.targets import ClassTarget, Target
+
+_CELLS_A_CHUNK = 256
+_checked = weakref.WeakKeyDictionary()  # by source: reading every file is worth doing once
+
+
+def check(source: Source, modalities: Mapping[str, Modality], target: str | Target | None = None) -> Report:
+    """Reads and decodes every cell, and names each one with something wrong.
+
+    A bad cell rejects its row; a missing one does not: its modality is absent there.
+
+    Args:
+        source: the rows.
+        modalities: dict from input name to modality.
+        target: the column that is predicted, or an object from `mk.targets`; rows without it are rejected. None for
+            that of the source, if it was read with one.
+
+    Returns: a `Report`; print it to read it.
+
+    Example:
+
+    >>> report = mk.check(mk.read([{"image": "nowhere.png"}, {"image": ""}]), {"image": mk.Image()})
+    >>> report.missing, report.rejected, report.problems[0].kind
+    ({'image': 1}, {0}, 'file not found')
+    """
+    target = source.target if target is None else target
+    return check_rows(source, modalities, ClassTarget(target) if isinstance(target, str) else target)
+
+
+def check_rows(source: Source, modalities: Mapping[str, Modality], target: Target | None = None) -> Report:
+    """As `check`; without a target, rows that are only answered."""
+    missing, problems = {}, []
+    for name, modality in modalities.items():
+        columns, preprocessor = modality.source_columns(name), modality.preprocessor
+        cells = modality.read(name, source)
+        for column, part in zip(columns, zip(*cells, strict=True) if preprocessor.parts else [cells], strict=True):
+            missing[column] = sum(map(preprocessor.cells.is_empty, part))
+        problems += _check_input(source, columns, cells, preprocessor)
+    if target is not None:
+        problems += _check_target(source, target)
+    problems.sort(key=lambda problem: problem.index)
+    return Report(source.name, len(source), missing, problems)
+
+
+def keep_usable(source: Source, report: Report) -> Source:
+    """The rows that a report does not reject.
+
+    Raises:
+        ValueError: when none is left.
+    """
+    if len(report.rejected) == len(source):
+        raise ValueError(f"No usable row is left.\n{report}")
+    return source.without(report.rejected) if report.rejected else source
+
+
+def find_cell_problems(cell, preprocessor) -> list:
+    """The findings of one cell that is not empty; a file is read."""
+    if not preprocessor.media_type:
+        return preprocessor.find_problems([cell])[0]
+    try:
+        content = media.load(cell, preprocessor.media_type, preprocessor.media_options)
+    except MediaError as error:
+        return [error.finding]
+    return preprocessor.find_problems([content])[0]
+
+
+def _check_input(source, columns, cells, preprocessor):
+    if preprocessor.media_type and source.is_prepared:
+        return []  # the files were read when they were prepared
+    known = _checked.setdefault(source, {})
+    key = (*columns, json.dumps(preprocessor.get_config(), sort_keys=True))
+    if key not in known:
+        distinct = sorted({cell for cell in cells if not preprocessor.is_empty(cell)}, key=repr)
+        outside = {}
+        if preprocessor.media_type:
+            outside = {cell: [finding] for cell, finding in source.find_outside(distinct).items()}
+        inside = [cell for cell in distinct if cell not in outside]
+        found = outside | _check_distinct(inside, preprocessor, columns[0])
+        known[key] = [
+            source.describe_problem(
+                index, columns[finding.part], cell[finding.part] if preprocessor.parts else cell, finding
+            )
+            for index, cell in enumerate(cells)
+            for finding in found.get(cell, [])
+        ]
+    return known[key]
+
+
+def _check_distinct(cells, preprocessor, column):
+    """The findings by cell, with a progress bar where files are read."""
+    chunks = [cells[i : i + _CELLS_A_CHUNK] for i in range(0, len(cells), _CELLS_A_CHUNK)]
+    progress = keras.utils.Progbar(
+        len(cells), unit_name="cell", verbose=int(len(chunks) > 4 and preprocessor.media_type is not None)
+    )
+    if progress.verbose:
+        print(f"Checking the files of column '{column}'")
+    found = {}
+    with ThreadPoolExecutor() as pool:
+        results = pool.map(lambda chunk: _check_chunk(chunk, preprocessor), chunks)
+        for chunk, findings in zip(chunks, results, strict=True):
+            found.update({cell: f for cell, f in zip(chunk, findings, strict=True) if f})
+            progress.add(len(chunk))
+    return found
+
+
+def _check_chunk(cells, preprocessor):
+    if preprocessor.media_type:
+        return [find_cell_problems(cell, preprocessor) for cell in cells]
+    return preprocessor.find_problems(cells)
+
+
+def _check_target(source, target):
+    cells = source.values(target.columns)
+    several = len(target.columns) > 1
+    return [
+        source.describe_problem(index, target.columns[finding.part], _show(cell, finding, several), finding)
+        for index, (cell, findings) in enumerate(zip(cells, target.find_problems(cells), strict=True))
+        for finding in findings
+    ]
+
+
+def _show(cell, finding, several):
+    cell = cell[finding.part] if several else cell
+    return "" if cell is None or cell != cell else str(cell)

@@ -1,0 +1,46 @@
+"""Learning rates."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class CosineToEnd(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that falls from its initial value to 0 over one call of `fit`, along half a cosine.
+
+    `initial_learning_rate * (1 + cos(pi * progress)) / 2`. Nobody has to count steps: a task tells it how many there
+    will be when `fit` begins, each time anew; until then, and where the number is not known, the rate stays constant.
+    Reference: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017), equation 5.
+
+    Args:
+        initial_learning_rate: float greater than 0.
+
+    Example:
+
+    >>> schedule = mk.schedules.CosineToEnd(0.002)
+    >>> schedule.plan(first_step=0, steps=100)
+    >>> [round(float(schedule(step)), 6) for step in (0, 50, 100)]
+    [0.002, 0.001, 0.0]
+    """
+
+    def __init__(self, initial_learning_rate: float = 0.002):
+        self.initial_learning_rate = initial_learning_rate
+        # Variables, because a compiled training step reads them anew and a number would be part of it.
+        self._first_step = keras.Variable(0.0, trainable=False, name="first_step")
+        self._steps = keras.Variable(0.0, trainable=False, name="steps")
+
+    def plan(self, first_step: int, steps: int):
+        """Lets the rate fall over so many steps from `first_step` on; 0 steps for a constant rate."""
+        self._first_step.assign(first_step)
+        self._steps.assign(steps)
+
+    def __call__(self, step):
+        done = ops.cast(step, "float32") - self._first_step
+        progress = ops.clip(done / ops.maximum(self._steps, 1.0), 0.0, 1.0)
+        falling = 0.5 * (1.0 + ops.cos(math.pi * progress))
+        return self.initial_learning_rate * ops.where(self._steps > 0, falling, 1.0)
+
+    def get_config(self):
+        return {"initial_learning_rate": self.initial_learning_rate}

@@ -1,0 +1,97 @@
+"""What a task predicts, as a modality is what it reads."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from mmkeras.data.report import Finding
+
+
+class Target:
+    """Declares what a task predicts: the columns it stands in, how it is learned, and how an output is read.
+
+    Subclasses are registered with Keras, keep their constructor arguments as attributes of the same name, and return
+    them from `get_config`. `cells` are the values of the column as they were read, a tuple for each row where there
+    are several columns. `outputs` are the outputs of the model by name, each of shape `(batch, ...)`.
+
+    Attributes:
+        columns: names of the columns.
+        output_name: what the output of the model is called.
+        output_units: how many logits a head gives.
+    """
+
+    columns: Sequence[str]
+    output_name: str
+    output_units: int
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether everything is known that data must teach."""
+        raise NotImplementedError
+
+    def adapt(self, cells: Sequence):
+        """Learns from the cells of the training rows what was not given."""
+        raise NotImplementedError
+
+    def is_missing(self, cell) -> bool:
+        """Whether nothing is known of this row."""
+        raise NotImplementedError
+
+    def find_problems(self, cells: Sequence) -> list[list[Finding]]:
+        """For each cell what is wrong with it; a missing one is of no use in training."""
+        raise NotImplementedError
+
+    def encode(self, cells: Sequence) -> np.ndarray:
+        """Cells without problems to what the loss takes, `(rows, ...)`."""
+        raise NotImplementedError
+
+    def activate(self, logits, name: str):
+        """Logits `(batch, output_units)` to the output of the model, by a layer of this name."""
+        raise NotImplementedError
+
+    def prepare_loss(self, truth, output):
+        """What `encode` gives, and the output, in the form in which the loss compares them."""
+        return truth, output
+
+    def decode(self, outputs: Mapping) -> dict:
+        """Outputs to answers by name, TensorFlow ops only: what the raw signature says besides the outputs."""
+        raise NotImplementedError
+
+    def decode_arrays(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The same for arrays, outside of a graph."""
+        tensors = {name: tf.constant(array) for name, array in outputs.items()}
+        return {name: tensor.numpy() for name, tensor in self.decode(tensors).items()}
+
+    def describe(self, outputs: Mapping[str, np.ndarray]) -> list[dict]:
+        """The answers of `decode` as one dict a row, with Python values."""
+        decoded = self.decode_arrays(outputs)
+        rows = zip(*decoded.values(), strict=True)
+        return [dict(zip(decoded, map(_to_python, row), strict=True)) for row in rows]
+
+    def same_answer(self, expected: Mapping[str, np.ndarray], received: Mapping[str, np.ndarray]) -> np.ndarray:
+        """For each row whether both outputs give the same answer, bool `(rows,)`."""
+        raise NotImplementedError
+
+    def scale(self, name: str) -> np.ndarray | float:
+        """What a difference of 1 is in the output of this name; tolerances are multiples of it."""
+        return 1.0
+
+    def measure(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, float]:
+        """The metrics of this kind of task by name, on rows that are labeled."""
+        raise NotImplementedError
+
+    def assets(self) -> dict[str, str]:
+        """Files that stand beside an artifact, by name: what a reader of its outputs has to know."""
+        return {}
+
+    def get_config(self) -> dict:
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def _to_python(value):
+    return value.decode("utf-8") if isinstance(value, bytes) else value.item()

@@ -1,0 +1,36 @@
+from collections.abc import Mapping
+
+from mmkeras.backbone import Backbone
+from mmkeras.fusion import Fusion
+from mmkeras.heads import DenseHead
+from mmkeras.modalities import Modality
+from mmkeras.preprocessing import name_uniquely
+from mmkeras.targets import Target
+from mmkeras.tasks.base import Task
+
+
+class DenseTask(Task):
+    """Base of the tasks with one answer for each row, from one vector: see `Classifier` for the arguments."""
+
+    def __init__(
+        self,
+        modalities: Mapping[str, Modality] | None,
+        target: Target,
+        fusion: str | Fusion | None,
+        hidden_units: int,
+        dropout: float,
+        backbone: Backbone | None,
+        auxiliary_weight: float,
+        name: str | None,
+    ):
+        if backbone is None:
+            backbone = Backbone(modalities, fusion)
+        elif modalities is not None or fusion is not None:
+            raise ValueError("A backbone has modalities and a fusion: give it alone, or these without a backbone.")
+        taken = {layer.name for layer in backbone.layers}
+        head_name = name_uniquely("head", taken)
+        head = DenseHead(target.output_units, hidden_units, dropout, name=head_name, dtype=backbone.policy)
+        super().__init__(backbone, target, head, auxiliary_weight, name)
+
+    def get_config(self):
+        return {**super().get_config(), "hidden_units": self.head.hidden_units, "dropout": self.head.dropout}

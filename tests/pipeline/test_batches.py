@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import mmkeras as mk
+from mmkeras.pipeline import DatasetOptions, build_dataset
+from mmkeras.preprocessing import ImagePreprocessor, RowPreprocessor, TextPreprocessor
+
+pytestmark = pytest.mark.compat
+
+
+@pytest.fixture(scope="module")
+def columns(test):
+    return {"text": ["", *test.texts("question")[:20]], "image": [*test.files("image")[:20], ""]}
+
+
+@pytest.fixture(scope="module")
+def preprocessor(test):
+    text = TextPreprocessor()
+    text.adapt(test.texts("question"))
+    return RowPreprocessor({"text": text, "image": ImagePreprocessor(8)})
+
+
+def _collect(dataset):
+    batches = list(dataset)
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_rows_come_in_order_and_equal_those_prepared_by_hand(columns, preprocessor, cache):
+    received = _collect(build_dataset(columns, preprocessor, None, DatasetOptions(batch_size=4, cache=cache)))
+    raw = {
+        "text": tf.constant(columns["text"]),
+        "image": tf.constant([tf.io.read_file(path).numpy() if path else b"" for path in columns["image"]]),
+    }
+    for name, expected in preprocessor(raw).items():
+        assert np.array_equal(received[name], expected), name
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_training_shuffles_anew_in_every_epoch_and_keeps_rows_and_targets_together(columns, preprocessor, cache):
+    targets = np.arange(21)
+    dataset = build_dataset(
+        columns, preprocessor, targets, DatasetOptions(batch_size=4, shuffle=True, cache=cache, seed=5)
+    )
+    ordered = _collect(build_dataset(columns, preprocessor, None, DatasetOptions(batch_size=4)))
+    orders = []
+    for _ in range(2):
+        batches = list(dataset)
+        order = np.concatenate([target for _, target in batches])
+        assert sorted(order) == list(range(21))
+        assert np.array_equal(np.concatenate([tensors["text"] for tensors, _ in batches]), ordered["text"][order])
+        assert np.array_equal(np.concatenate([tensors["image"] for tensors, _ in batches]), ordered["image"][order])
+        orders.append(order.tolist())
+    assert orders[0] != orders[1]
+    again = build_dataset(
+        columns, preprocessor, targets, DatasetOptions(batch_size=4, shuffle=True, cache=cache, seed=5)
+    )
+    assert np.concatenate([target for _, target in again]).tolist() == orders[0]
+
+
+def test_paths_and_bytes_may_be_mixed(columns, preprocessor):
+    path = columns["image"][0]
+    with open(path, "rb") as file:
+        mixed = {"text": ["a", "b", "c"], "image": [path, file.read(), ""]}
+    images = _collect(build_dataset(mixed, preprocessor, None, DatasetOptions()))["image"]
+    assert np.array_equal(images[0], images[1])
+    assert not images[2].any()
+
+
+def test_fit_knows_how_many_batches_there_are(columns, preprocessor):
+    assert len(build_dataset(columns, preprocessor, None, DatasetOptions(batch_size=4))) == 6
+
+
+def test_a_file_that_vanished_after_the_check_is_named_in_the_error(tmp_path, preprocessor):
+    gone = str(tmp_path / "gone.png")
+    with pytest.raises(tf.errors.NotFoundError, match="gone.png"):
+        list(build_dataset({"text": ["a"], "image": [gone]}, preprocessor, None, DatasetOptions()))
+
+
+def test_the_source_of_a_column_may_have_another_name(test):
+    source = mk.Source(test.table.rename(columns={"question": "The question?"}), "answer", test.folder, "test.csv")
+    model = mk.Classifier.from_source(source, {"question": mk.Text(column="The question?")})
+    (tensors, _), *_ = model.dataset(source)
+    assert set(tensors) == {"question", "question_present"}
