@@ -9,7 +9,7 @@ from mmkeras.weights import walk_layers
 
 
 def read_state(model: keras.Model) -> dict[str, dict]:
-    """By path of the layer: `trainable` where it is False, `dtype` where it is not float32, and `lora_rank`.
+    """By path of the layer: `trainable` where it is False, `dtype` where it is not that of the backbone, `lora_rank`.
 
     Example:
 
@@ -18,7 +18,7 @@ def read_state(model: keras.Model) -> dict[str, dict]:
     >>> mk.state.read_state(model)
     {'block1_conv': {'trainable': False}}
     """
-    policy = keras.dtype_policies.get("float32")
+    policy = getattr(getattr(model, "backbone", model), "policy", keras.dtype_policies.get("float32"))
     state = {}
     for path, layer in walk_layers(model):
         changed = {}
@@ -48,7 +48,7 @@ def apply_state(model: keras.Model, state: Mapping[str, Mapping]):
             layer.dtype_policy = keras.dtype_policies.deserialize(saved["dtype"])
         if layer.trainable != saved.get("trainable", True):
             layer.trainable = not layer.trainable
-        if "lora_rank" in saved:
+        if "lora_rank" in saved and not layer.lora_enabled:
             layer.enable_lora(saved["lora_rank"])
 
 

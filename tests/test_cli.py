@@ -15,7 +15,7 @@ pytestmark = pytest.mark.compat
 def demo(tmp_path_factory):
     """A small run of the demo, as a user runs it: the process and the folder."""
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "mmkeras", "demo", "--folder", str(folder), "--epochs", "6", "--rows", "8000"]
+    command = [sys.executable, "-m", "mmkeras", "demo", "--folder", str(folder), "--epochs", "3", "--rows", "4000"]
     return subprocess.run(command, capture_output=True, text=True), folder
 
 
@@ -25,8 +25,8 @@ def test_the_demo_trains_exports_and_says_so(demo):
     out = process.stdout
     for text in (
         " usable\n",
-        "=== question alone, 6 epochs ===",
-        "=== question and image, 6 epochs ===",
+        "=== question alone, 3 epochs ===",
+        "=== question and image, 3 epochs ===",
         "=== What fusing brought: accuracy on the test rows ===",
         "tflite_dynamic_range",
         f"Open {folder / 'report.html'}",

@@ -1,22 +1,50 @@
 """The README's Python example, as it stands, in a folder of its own."""
 
+import dataclasses
 import re
+import sys
 from pathlib import Path
 
 import keras
+import pandas as pd
 import pytest
 
-pytestmark = pytest.mark.compat
+import mmkeras as mk
 
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_the_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def run_example(folder, monkeypatch):
+    """What the names of the example stand for after it ran."""
+    monkeypatch.chdir(folder)
     keras.utils.set_random_seed(0)
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     names = {}
     exec(compile(example, "README.md", "exec"), names)  # noqa: S102  our own text
+    return names
+
+
+def measure_accuracy(names):
+    model, test = names["model"], names["test"]
+    return model.evaluate(model.dataset(test, batch_size=256), verbose=0)[1]
+
+
+@pytest.mark.compat
+def test_the_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
+    """On a part of the rows; on all of them it is a slow test."""
+    write = mk.datasets.easy_vqa
+
+    def write_part(folder):
+        folder = write(folder)
+        for name, rows in {"train.csv": 6000, "test.csv": 600}.items():
+            pd.read_csv(folder / name, nrows=rows).to_csv(folder / name, index=False)
+        return folder
+
+    monkeypatch.setattr(mk.datasets, "easy_vqa", write_part)
+    export = sys.modules["mmkeras.exporting.export"]
+    loose = dataclasses.replace(export._FORMATS["tflite_dynamic_range"], tolerance=mk.Tolerance(agreement=0.9))
+    monkeypatch.setitem(export._FORMATS, "tflite_dynamic_range", loose)  # after so few steps 8 bits change more answers
+    names = run_example(tmp_path, monkeypatch)
     assert {path.name for path in (tmp_path / "artifacts").iterdir()} == {
         "saved_model",
         "model.tflite",
@@ -26,11 +54,16 @@ def test_the_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
         "signature.json",
         "report.json",
     }
-    model, test = names["model"], names["test"]
-    assert model.evaluate(model.dataset(test, batch_size=256), verbose=0)[1] > 0.97
-    assert "tflite_dynamic_range" in capsys.readouterr().out
+    assert measure_accuracy(names) > 0.6
+    out = capsys.readouterr().out
+    assert "tflite_dynamic_range" in out and "{'answer': " in out
+
+
+@pytest.mark.slow
+def test_the_example_answers_995_of_1000_rows_rightly(tmp_path, monkeypatch):
+    assert measure_accuracy(run_example(tmp_path, monkeypatch)) >= 0.995
 
 
 def test_the_example_stands_within_the_first_lines():
     lines = README.read_text(encoding="utf-8").splitlines()
-    assert lines.index("```", lines.index("```python")) <= 40
+    assert lines.index("```", lines.index("```python")) <= 25

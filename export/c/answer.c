@@ -321,6 +321,10 @@ typedef struct {
     TF_Tensor *tensor;
 } Result;
 
+static int compare_names(const void *one, const void *other) {
+    return strcmp(((const Result *)one)->name, ((const Result *)other)->name);
+}
+
 /* Runs the model; there is a result for each of its outputs. */
 static void run(const Model *model, const Cell *cells, int count, Result *results, int result_count) {
     TF_Output *inputs = expect_memory(calloc((size_t)count, sizeof *inputs));
@@ -332,6 +336,10 @@ static void run(const Model *model, const Cell *cells, int count, Result *result
     Bytes rest = model->signature, key, value;
     for (int i = 0; i < result_count && take_entry(&rest, SIGNATURE_OUTPUTS, &key, &value); i++) {
         results[i].name = expect_memory(strndup(key.data, key.size));
+    }
+    /* A map has no order, and comes in another one each time it is read. */
+    qsort(results, (size_t)result_count, sizeof *results, compare_names);
+    for (int i = 0; i < result_count; i++) {
         outputs[i] = find_tensor(model, SIGNATURE_OUTPUTS, results[i].name, ANY_TYPE);
     }
     TF_Status *status = TF_NewStatus();

@@ -48,14 +48,19 @@ def test_what_is_frozen_stays_frozen(few, modalities):
     assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
 
 
-def test_mixed_precision_and_lora_stay(few, modalities):
+def test_mixed_precision_stays_and_so_does_another_policy_of_one_layer(few, modalities):
     backbone = mk.Backbone.from_source(few, modalities, fusion=mk.fusion.Product(units=8), dtype="mixed_bfloat16")
     assert keras.config.dtype_policy().name == "float32"
     model = mk.Classifier.from_source(few, target="answer", backbone=backbone)
     assert model.get_layer("image_encoder").get_layer("pooled_dense").compute_dtype == "bfloat16"
+    model.get_layer("question_encoder").get_layer("pooled_norm").dtype_policy = "float32"
+    check(model, next(iter(model.dataset(few, batch_size=32))))
+
+
+def test_lora_stays(few, modalities):
+    model, batch = build(few, modalities)
     model.get_layer("image_encoder").get_layer("pooled_dense").enable_lora(2)
     model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
-    batch = next(iter(model.dataset(few, batch_size=32)))
     facts = describe_model(model)[0]
     assert [facts[f"image_encoder/pooled_dense/{name}"][0] for name in ("kernel", "lora_kernel_a")] == [False, True]
     check(model, batch)
