@@ -16,6 +16,7 @@ collect_ignore_glob = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items):
     """With several processes, all tests of a file run in one of them, and so do all that need the trained model."""
     for item in items:

@@ -166,12 +166,12 @@ def libjpeg_turbo():
 
 def mmkeras_text():
     import mmkeras as mk
-    from mmkeras.data import build_dataset
+    from mmkeras.pipeline import DatasetOptions, build_dataset
 
     vocabulary, lines = make_lines()
-    text = mk.Text(vocabulary, sequence_length=2 * WORDS)
+    text = mk.Text(mk.tokenizers.WordPiece(vocabulary), sequence_length=2 * WORDS)
     model = mk.Classifier({"text": text}, ["a", "b"])
-    dataset = build_dataset({"text": lines}, model.preprocessor, batch_size=256)
+    dataset = build_dataset({"text": lines}, model.preprocessor, None, DatasetOptions(batch_size=256))
     return time_epochs(lambda: dataset, len(lines))
 
 
@@ -221,13 +221,13 @@ def librosa_sound():
 def seconds_to_first_batch():
     """From a source that was read to its first batch, everything imported; a rate, as all else: batches a second."""
     import mmkeras as mk
-    from mmkeras.data import build_dataset
+    from mmkeras.pipeline import DatasetOptions, make_dataset
 
     source = mk.read([{"image": path} for path in make_images()[:PICTURES]])
     model = make_image_model(antialias=True)
-    cells = model.cells(source)
+    options = DatasetOptions(batch_size=BATCH, shuffle=True)
     start = time.perf_counter()
-    next(iter(build_dataset(cells, model.preprocessor, batch_size=BATCH, shuffle=True)))
+    next(iter(make_dataset(source, model.modalities, model.preprocessor, None, options)))
     return 1 / (time.perf_counter() - start)
 
 

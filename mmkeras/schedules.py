@@ -1,8 +1,11 @@
 """Learning rates."""
 
 import math
+from collections.abc import Mapping
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import ops
 
 
@@ -44,3 +47,21 @@ class CosineToEnd(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self):
         return {"initial_learning_rate": self.initial_learning_rate}
+
+
+def count_steps(x, batch_size: int | None = None) -> int:
+    """How many batches an epoch of `fit(x, batch_size=batch_size)` has; 0 where nobody knows.
+
+    Example:
+
+    >>> mk.schedules.count_steps({"a": np.zeros(70)}), mk.schedules.count_steps(tf.data.Dataset.range(3))
+    (3, 3)
+    """
+    if isinstance(x, tf.data.Dataset):
+        return max(int(x.cardinality()), 0)
+    try:
+        if batch_size is None and hasattr(x, "__getitem__") and not isinstance(x, Mapping | np.ndarray | tf.Tensor):
+            return len(x)  # a keras.utils.PyDataset
+        return -(-len(keras.tree.flatten(x)[0]) // (batch_size or 32))
+    except TypeError:
+        return 0

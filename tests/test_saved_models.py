@@ -80,7 +80,7 @@ def test_it_loads_and_answers_as_it_did(name):
 
 def test_there_is_a_saved_model_and_none_is_large():
     assert NAMES
-    assert all(path.stat().st_size < 300_000 for path in FOLDER.iterdir())
+    assert all(path.stat().st_size < 300 * 1024 for path in FOLDER.iterdir())
 
 
 def write(version, part):

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from mmkeras.backbone import Backbone
 from mmkeras.data import Source
@@ -17,9 +16,10 @@ from mmkeras.modalities import Modality
 from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable
 from mmkeras.preprocessing import name_uniquely
 from mmkeras.row_model import RowModel, adapt_modalities, check_modalities
-from mmkeras.schedules import CosineToEnd
+from mmkeras.schedules import CosineToEnd, count_steps
 from mmkeras.state import apply_state, read_state
 from mmkeras.targets import Target
+from mmkeras.tasks.branches import BranchAnswers, measure_branches, read_branches
 from mmkeras.weights import walk_layers
 
 
@@ -58,7 +58,7 @@ class Task(RowModel):
         if auxiliary_weight > 0:
             answers = {key: target.activate(value, f"{head.name}-{key}-answer") for key, value in branches.items()}
             present = {key: backbone.output["modalities"][key]["present"] for key in branches}
-            output = _BranchAnswers(name=f"{head.name}-branches")(output, answers, present)
+            output = BranchAnswers(name=f"{head.name}-branches")(output, answers, present)
         super().__init__(inputs=backbone.input, outputs=output, name=name)
 
         # === Config ===
@@ -118,6 +118,7 @@ class Task(RowModel):
         if target is None:
             raise ValueError(f"{source.name} says nothing of a target: from_source(..., target='<column>') names it.")
         target = cls.make_target(target, **{key: kwargs.pop(key) for key in cls.target_arguments if key in kwargs})
+        target = type(target).from_config(target.get_config())  # what is given stays as it is
         declared = check_modalities(modalities) if backbone is None else backbone.modalities
         usable = keep_usable(source, check_rows(source, declared))
         if not target.is_adapted:
@@ -189,24 +190,18 @@ class Task(RowModel):
         """Keras's; a `CosineToEnd` is told how many steps there will be."""
         schedule = getattr(getattr(self, "optimizer", None), "_learning_rate", None)
         if isinstance(schedule, CosineToEnd):
-            steps = kwargs.get("steps_per_epoch") or _count_steps(x, batch_size)
+            steps = kwargs.get("steps_per_epoch") or count_steps(x, batch_size)
             schedule.plan(int(self.optimizer.iterations), steps * (epochs - kwargs.get("initial_epoch", 0)))
         return super().fit(x, y, batch_size, epochs, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Keras's, on what the target prepared of truth and output; in training with the losses of the branches."""
         loss = super().compute_loss(x, *self.target.prepare_loss(y, y_pred), sample_weight, training)
-        branches = getattr(y_pred, _BRANCHES, None)
-        if not training or not branches:
+        answers = read_branches(y_pred)
+        if not training or not answers:
             return loss
-        function = _as_loss(self.loss)
-        losses = []
-        for answer, present in branches.values():
-            weight = ops.cast(present, "float32")
-            if sample_weight is not None:
-                weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
-            losses.append(function(*self.target.prepare_loss(y, answer), sample_weight=weight))
-        return loss + self.auxiliary_weight * ops.sum(ops.stack(losses)) / len(losses)
+        branches = [(*self.target.prepare_loss(y, answer), present) for answer, present in answers]
+        return loss + self.auxiliary_weight * measure_branches(self.loss, branches, sample_weight)
 
     # A task trains what its answer depends on: layers of an encoder that only serve other Features get no gradient.
 
@@ -251,53 +246,6 @@ class Task(RowModel):
         task = cls(**arguments)
         apply_state(task, {**read_state(task), **config["state"]})
         return task
-
-
-_BRANCHES = "_mmkeras_branches"
-
-
-@keras.saving.register_keras_serializable(package="mmkeras")
-class _BranchAnswers(keras.layers.Layer):
-    """Passes the output on, with the answers of the branches as an attribute of the tensor, where the loss finds them.
-
-    Keras does the same with masks and logits. A second output would change what `fit` and `predict` are given.
-    """
-
-    def __init__(self, **kwargs):
-        super().__init__(**{"autocast": False, **kwargs})
-
-    def call(self, output, answers, present):
-        setattr(output, _BRANCHES, {name: (answers[name], present[name]) for name in answers})
-        return output
-
-    def compute_output_spec(self, output, answers, present):
-        return keras.KerasTensor(output.shape, dtype=output.dtype)
-
-
-class _FunctionLoss(keras.losses.Loss):
-    def __init__(self, function):
-        super().__init__(name="branch_loss")
-        self.function = function
-
-    def call(self, y_true, y_pred):
-        return self.function(y_true, y_pred)
-
-
-def _as_loss(identifier):
-    loss = keras.losses.get(identifier)
-    return loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(loss)
-
-
-def _count_steps(x, batch_size):
-    """How many batches there are in an epoch; 0 where nobody knows."""
-    if isinstance(x, tf.data.Dataset):
-        return max(int(x.cardinality()), 0)
-    try:
-        if batch_size is None and hasattr(x, "__getitem__") and not isinstance(x, Mapping | np.ndarray | tf.Tensor):
-            return len(x)  # a keras.utils.PyDataset
-        return -(-len(keras.tree.flatten(x)[0]) // (batch_size or 32))
-    except TypeError:
-        return 0
 
 
 def _require_features(backbone, head):

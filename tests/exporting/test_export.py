@@ -106,6 +106,19 @@ def test_exporting_again_replaces_what_was_there(exported, test, tmp_path):
     assert not (folder / "model.onnx").exists()  # of the older model, beside new labels
 
 
+def test_labels_of_any_characters_are_read_back_from_an_artifact(tmp_path):
+    labels = ["line\nbreak", "tab\there", 'a "quote"', "größe, 色"]
+    rows = mk.read([{"size": i, "label": label} for i, label in enumerate(labels * 3)])
+    table = mk.Tabular(numbers=["size"], encoder=mk.encoders.TabularMLP(units=4))
+    model = mk.Classifier.from_source(rows, {"table": table}, target="label", classes=labels)
+    mk.export(model, tmp_path / "out", ["saved_model"], rows=rows)
+    for folder in (tmp_path / "out", tmp_path / "out" / "saved_model" / "assets"):
+        assert json.loads((folder / "labels.json").read_text(encoding="utf-8")) == labels
+    serve = tf.saved_model.load(str(tmp_path / "out" / "saved_model")).signatures["serving_default"]
+    answers = serve(table_size=tf.constant([str(i) for i in range(12)]))["label"].numpy()
+    assert [answer.decode() for answer in answers] == [answer["label"] for answer in model.predict_rows(rows)]
+
+
 def test_a_wrong_answer_of_the_raw_signature_is_an_error():
     expected = {"probabilities": np.array([[0.9, 0.1]], "float32")}
     answers = {"label": np.array(["b"]), "probability": np.array([0.9], "float32")}

@@ -51,12 +51,12 @@ def test_it_learns_numbers_of_different_units_and_answers_in_them(trained, sourc
 
 
 @pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
-def test_the_loss_is_chosen_by_name_and_blind_to_the_unit(source, modalities, loss):
+def test_the_loss_is_chosen_by_name_and_blind_to_the_unit(source, loss):
     dear = mk.read(source.table.assign(price=1000 * source.table["price"].astype(float)))
     losses = []
     for rows in (source, dear):
         keras.utils.set_random_seed(0)
-        model = mk.Regressor.from_source(rows, modalities, target="price", loss=loss)
+        model = mk.Regressor.from_source(rows, {"facts": mk.Tabular(numbers=["size"])}, target="price", loss=loss)
         losses.append(model.fit(model.dataset(rows, batch_size=50), epochs=1, verbose=0).history["loss"][0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
