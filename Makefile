@@ -20,7 +20,7 @@ demo: $(VENV)/installed-demo
 
 # One process a core with one thread each is faster than TensorFlow's own threads; tests of a file share what they made.
 JOBS ?= 2
-PYTEST := -m pytest --durations 10 -n $(JOBS) --dist loadgroup
+PYTEST := -m pytest --durations 10 -n $(JOBS) --dist loadfile
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
 
 test: $(VENV)/installed-dev

@@ -16,15 +16,6 @@ collect_ignore_glob = [
 ]
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
-def pytest_collection_modifyitems(items):
-    """With several processes, all tests of a file run in one of them, and so do all that need the trained model."""
-    for item in items:
-        needed = {"trained", "exported"} & set(getattr(item, "fixturenames", ()))
-        shares_model = needed and not hasattr(item.module, "trained")
-        item.add_marker(pytest.mark.xdist_group("trained model" if shares_model else str(item.path)))
-
-
 @pytest.fixture(autouse=True)
 def _seed():
     tf.keras.utils.set_random_seed(0)
