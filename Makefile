@@ -18,7 +18,7 @@ help:
 demo: $(VENV)/installed-demo
 	@$(BIN)/mmkeras demo --folder demo
 
-# One process a core with one thread each is faster than TensorFlow's own threads; tests of a file share what they made.
+# One process a core with one thread each; tests of a file run in one process and share what they made.
 JOBS ?= 2
 PYTEST := -m pytest --durations 10 -n $(JOBS) --dist loadfile
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1

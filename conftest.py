@@ -16,6 +16,21 @@ collect_ignore_glob = [
 ]
 
 
+# What takes longest begins first, so that no process is left with it alone at the end.
+LONGEST = (
+    "test_notebooks.py",
+    "test_cli.py",
+    "test_readme.py",
+    "test_export.py",
+    "test_c_client.py",
+    "test_classifier.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     tf.keras.utils.set_random_seed(0)

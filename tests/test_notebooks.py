@@ -31,7 +31,7 @@ def test_it_runs(path, tmp_path):
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert (tmp_path / "artifacts.zip").exists()
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-    assert "Compared with the Keras model on 1057 rows" in printed
+    assert "Compared with the Keras model on 1033 rows" in printed
     assert "I0000" not in printed and "UserWarning" not in printed
 
 

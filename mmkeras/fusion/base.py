@@ -40,7 +40,7 @@ class Fusion(keras.layers.Layer):
         self.units = units
         self.modality_dropout = modality_dropout
         self.seed = seed
-        self.drop_modalities = ModalityDropout(modality_dropout, seed, name="modality_dropout")
+        self.drop_modalities = ModalityDropout(modality_dropout, seed, dtype=self.dtype_policy, name="modality_dropout")
 
     def build(self, features_shape):
         if len(features_shape) < self.min_modalities:
