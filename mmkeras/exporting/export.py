@@ -232,11 +232,12 @@ def _remove_earlier(folder):
     if not (folder / _REPORT).exists():
         return
     try:
-        earlier = json.loads((folder / _REPORT).read_text(encoding="utf-8"))["files"]
-    except (ValueError, KeyError):  # not ours
+        earlier = set(map(str, json.loads((folder / _REPORT).read_text(encoding="utf-8"))["files"]))
+    except (ValueError, KeyError, TypeError):  # not ours
         return
-    for name in earlier:
-        path = folder / Path(name).name
+    for path in list(folder.iterdir()):  # so that no name leads out of the folder, or to the folder itself
+        if path.name not in earlier:
+            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

@@ -64,17 +64,6 @@ def keep_usable(source: Source, report: Report) -> Source:
     return source.without(report.rejected) if report.rejected else source
 
 
-def find_cell_problems(cell, preprocessor) -> list:
-    """The findings of one cell that is not empty; a file is read."""
-    if not preprocessor.media_type:
-        return preprocessor.find_problems([cell])[0]
-    try:
-        content = media.load(cell, preprocessor.media_type, preprocessor.media_options)
-    except MediaError as error:
-        return [error.finding]
-    return preprocessor.find_problems([content])[0]
-
-
 def _check_input(source, columns, cells, preprocessor):
     if preprocessor.media_type and source.is_prepared:
         return []  # the files were read when they were prepared
@@ -116,8 +105,16 @@ def _check_distinct(cells, preprocessor, column):
 
 def _check_chunk(cells, preprocessor):
     if preprocessor.media_type:
-        return [find_cell_problems(cell, preprocessor) for cell in cells]
+        return [_check_file(cell, preprocessor) for cell in cells]
     return preprocessor.find_problems(cells)
+
+
+def _check_file(cell, preprocessor):
+    try:
+        content = media.load(cell, preprocessor.media_type, preprocessor.media_options)
+    except MediaError as error:
+        return [error.finding]
+    return preprocessor.find_problems([content])[0]
 
 
 def _check_target(source, target):

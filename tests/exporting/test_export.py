@@ -106,6 +106,20 @@ def test_exporting_again_replaces_what_was_there(exported, test, tmp_path):
     assert not (folder / "model.onnx").exists()  # of the older model, beside new labels
 
 
+def test_a_report_that_names_other_folders_takes_nothing_away(tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("keep")
+    (folder / "model.onnx").write_text("old")
+    for files in (["", ".", "..", "../out", str(tmp_path)], [3, None], 7):
+        (folder / "report.json").write_text(json.dumps({"files": files}))
+        sys.modules["mmkeras.exporting.export"]._remove_earlier(folder)
+        assert {path.name for path in folder.iterdir()} == {"mine.txt", "model.onnx", "report.json"}
+    (folder / "report.json").write_text(json.dumps({"files": ["model.onnx", "report.json"]}))
+    sys.modules["mmkeras.exporting.export"]._remove_earlier(folder)
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
 def test_labels_of_any_characters_are_read_back_from_an_artifact(tmp_path):
     labels = ["line\nbreak", "tab\there", 'a "quote"', "größe, 色"]
     rows = mk.read([{"size": i, "label": label} for i, label in enumerate(labels * 3)])
