@@ -22,8 +22,10 @@ LONGEST = (
     "test_cli.py",
     "test_readme.py",
     "test_export.py",
+    "test_modalities.py",
     "test_c_client.py",
     "test_classifier.py",
+    "test_backbone.py",
 )
 
 

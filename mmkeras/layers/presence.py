@@ -11,7 +11,7 @@ def _expand_like(flags, reference):
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class ZeroAbsent(keras.layers.Layer):
-    """Reindices the content of absent rows by zeros, so that nothing in it can reach the model.
+    """Replaces the content of absent rows by zeros, so that nothing in it can reach the model.
 
     `where(present, inputs, 0)`: unlike a product, this also stops NaN and out-of-range ids. Own design.
 
@@ -70,7 +70,7 @@ class MaskTokens(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class MissingEmbedding(keras.layers.Layer):
-    """Reindices the vector of absent rows by a learned one, in training and afterwards alike.
+    """Replaces the vector of absent rows by a learned one, in training and afterwards alike.
 
     Own design, after the learnable missing-modality embeddings of "Bag of Tricks for Multimodal AutoML" (2024).
 
