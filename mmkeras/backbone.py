@@ -6,9 +6,9 @@ import keras
 
 from mmkeras import fusion as fusions
 from mmkeras.data import Source
+from mmkeras.data.names import name_uniquely
 from mmkeras.features import FEATURES
 from mmkeras.modalities import Modality
-from mmkeras.preprocessing import name_uniquely
 from mmkeras.row_model import RowModel, adapt_modalities, check_modalities, make_preprocessor
 from mmkeras.state import apply_state, read_state, use_policy
 

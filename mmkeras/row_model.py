@@ -1,16 +1,21 @@
 """What everything that answers raw rows has in common."""
 
+import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.data import Report, Source, read
+from mmkeras.data import MediaError, Report, Source, read
+from mmkeras.data.names import refuse_unknown
 from mmkeras.modalities import Modality
-from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable, load_cells, make_dataset
-from mmkeras.preprocessing import RowPreprocessor
+from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable, load_cells, make_dataset, pack_cells
+from mmkeras.preprocessing import RowPreprocessor, to_strings
 
 _INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -26,9 +31,21 @@ class RowModel(keras.Model):
         preprocessor: the `RowPreprocessor` from raw cells to the tensors that the model is fed.
     """
 
+    def __new__(cls, *args, **kwargs):
+        refuse_unknown(cls, kwargs)
+        return super().__new__(cls, *args, **kwargs)
+
     def _set_modalities(self, modalities):
-        self.modalities = modalities
+        self._modalities = MappingProxyType(modalities)  # of a dict Keras would make one that cannot be pickled
         self.preprocessor = make_preprocessor(modalities)
+        self._reset_graph()
+
+    def _reset_graph(self):
+        self._graph = _RowGraph(self)
+
+    @property
+    def modalities(self) -> dict[str, Modality]:
+        return dict(self._modalities)
 
     @property
     def columns(self) -> list[str]:
@@ -62,46 +79,137 @@ class RowModel(keras.Model):
     def _make_dataset(self, source, targets, options):
         return make_dataset(source, self.modalities, self.preprocessor, targets, options)
 
-    def predict_rows(self, rows: Sequence[Mapping] | Source, batch_size: int = 256) -> list[dict]:
+    def predict_rows(self, rows: Sequence[Mapping] | Source, batch_size: int = 256, **options) -> list[dict]:
         """The answers to raw rows, one dict a row, with the names that the raw signature of an artifact has.
 
         Args:
-            rows: dicts from column to cell, or a `Source`. A column that is left out, None or `""` is a missing
-                modality; paths start from the current folder, or from the folder of the source.
+            rows: dicts from column to cell, or a `Source`, which suits many rows. A column that is left out, None or
+                `""` is a missing modality; paths start from the current folder, or from the folder of the source.
             batch_size: rows a batch.
+            options: of the answers; of a classifier `top`, which adds the `probabilities` of so many classes, the most
+                probable first, as a dict.
 
         Raises:
             ValueError: names every bad cell; no answer is given for any row then.
+            TypeError: when it is given one row by itself.
         """
-        source = rows if isinstance(rows, Source) else self._read_rows(rows)
-        report = check_rows(source, self.modalities)
-        if report.rejected:
-            raise ValueError(f"These rows cannot be answered.\n{report}")
-        report.warn(stacklevel=2)
-        dataset = self._make_dataset(source, None, DatasetOptions(batch_size=batch_size))
-        return self._describe(self.predict(dataset, verbose=0))
+        if isinstance(rows, Mapping):
+            raise TypeError(f"`predict_rows` takes a list of rows: predict_rows([row]). Received: {dict(rows)!r:.80}")
+        if not len(rows):
+            return []
+        if isinstance(rows, Source):
+            report = check_rows(rows, self.modalities)
+            if report.rejected:
+                raise ValueError(f"These rows cannot be answered.\n{report}")
+            report.warn(stacklevel=2)
+            dataset = self._make_dataset(rows, None, DatasetOptions(batch_size=batch_size))
+            return self._describe(self.predict(dataset, verbose=0), **options)
+        rows = self._name_columns(rows)
+        parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+        if len(parts) == 1:
+            answered = [self._answer_part(rows)]
+        else:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                answered = list(pool.map(self._answer_part, parts))
+        outputs, remarks = zip(*answered, strict=True)
+        if any(remarks):
+            source = read(rows)
+            problems = [
+                source.describe_problem(batch_size * number + index, *remark)
+                for number, found in enumerate(remarks)
+                for index, *remark in found
+            ]
+            Report(source.name, len(rows), {}, problems).warn(stacklevel=2)
+        return self._describe(tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *outputs), **options)
 
-    def _read_rows(self, rows):
-        source = read(rows)
-        columns, given = set(self.columns), set(source.table.columns) - self._answered_columns()
+    def _name_columns(self, rows):
+        """The rows with text for the names of their columns."""
+        for index, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                raise TypeError(f"A row is a dict from column to cell. Received: row {index} is {row!r:.80}")
+        rows = [{str(column): cell for column, cell in row.items()} for row in rows]
+        columns, given = set(self.columns), {column for row in rows for column in row} - self._answered_columns()
         if columns - given and given - columns:
             raise ValueError(
                 f"The rows have no {sorted(columns - given)}, but {sorted(given - columns)}, which the model does not "
                 f"know. Its columns: {sorted(columns)}. To leave a modality out, give it as None."
             )
-        return source.with_columns(sorted(columns))
+        return rows
+
+    def _answer_part(self, rows):
+        """The outputs for rows that are dicts, as arrays; and index, column, cell and finding of each remark."""
+        folder = os.getcwd()
+        try:
+            cells = {name: modality.convert(name, rows, folder) for name, modality in self._modalities.items()}
+            packed = {
+                name: pack_cells(cells[name], modality.preprocessor) for name, modality in self._modalities.items()
+            }
+            outputs, errors = self._graph({name: to_strings(array) for name, array in packed.items()})
+            first = next(filter(None, errors.numpy().tolist()), None)
+        except MediaError as error:
+            first = error
+        if first is None:
+            return tf.nest.map_structure(lambda tensor: tensor.numpy(), outputs), self._find_remarks(cells, packed)
+        report = check_rows(read(rows).with_columns(sorted(self.columns)), self._modalities)
+        raise ValueError(f"These rows cannot be answered.\n{report if report.rejected else first}")
+
+    def _find_remarks(self, cells, packed):
+        remarks = []
+        for name, modality in self._modalities.items():
+            preprocessor, columns = modality.preprocessor, modality.source_columns(name)
+            contents = packed[name] if preprocessor.media_type else cells[name]
+            indices = [index for index, content in enumerate(contents) if not preprocessor.is_empty(content)]
+            found = preprocessor.find_remarks([contents[index] for index in indices]) if indices else []
+            for index, findings in zip(indices, found, strict=True):
+                cell = cells[name][index]
+                for finding in findings:
+                    shown = cell[finding.part] if preprocessor.parts else cell
+                    remarks.append((index, columns[finding.part], shown, finding))
+        return remarks
 
     def _answered_columns(self):
         """Columns that rows may have besides those of the inputs."""
         return set()
 
-    def _describe(self, outputs) -> list[dict]:
+    def _describe(self, outputs, **options) -> list[dict]:
         """What `predict_rows` says of the outputs of `predict`."""
         raise NotImplementedError
 
     def load_cells(self, source: Source) -> dict[str, np.ndarray]:
         """For each input the raw cells of all rows, with the content of files, as `preprocessor` takes them."""
         return load_cells(source, self.modalities, self.preprocessor)
+
+
+class _RowGraph:
+    """From raw cells to the outputs of a model, and for each row why it has none; traced once, by its first caller.
+
+    Not an attribute of the model by itself, because Keras would save it with the model.
+    """
+
+    def __init__(self, model):
+        self._model = model
+        self._lock = threading.Lock()
+        self._graph = None
+
+    def __call__(self, rows):
+        with self._lock:
+            if self._graph is None:
+                self._graph = self._trace()
+        return self._graph(rows)
+
+    def _trace(self):
+        model = self._model
+        specs = {
+            name: tf.TensorSpec((None, *preprocessor.raw_shape), tf.string)
+            for name, preprocessor in model.preprocessor.preprocessors.items()
+        }
+
+        @tf.function(input_signature=[specs], autograph=False)
+        def answer(rows):
+            tensors, errors = model.preprocessor.explain_rows(rows)
+            return model(tensors, training=False), errors
+
+        return answer.get_concrete_function()
 
 
 def make_preprocessor(modalities: Mapping[str, Modality]) -> RowPreprocessor:

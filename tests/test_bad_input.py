@@ -179,4 +179,4 @@ def test_the_report_counts_and_shows(folder):
         "  missing cells: question 1, image 2",
         "  left out: 30 file not found",
     ]
-    assert lines[-1] == "  ... and 10 more in `report.problems`"
+    assert lines[-1] == "  ... and 27 more of 'file not found' in column 'image'; all are in `report.problems`"

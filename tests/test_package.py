@@ -15,7 +15,7 @@ pytestmark = pytest.mark.compat
 PACKAGE = Path(mk.__file__).parent
 STAGES = ["data", "preprocessing", "targets", "encoders", "modalities", "pipeline", "fusion", "row_model", "backbone"]
 STAGES += ["heads", "tasks", "exporting", "labeling", "demo", "cli"]
-LEAVES = ["_quiet", "features", "layers", "datasets", "weights", "schedules", "state"]
+LEAVES = ["_quiet", "features", "layers", "datasets", "weights", "schedules", "metrics", "state"]
 ALL_SEEING = ["__init__", "__main__", "testing"]
 
 

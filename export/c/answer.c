@@ -21,10 +21,12 @@
 #include "tensorflow/c/tf_tstring.h"
 
 #define SIGNATURE "serving_default"
+#define ERROR "error" /* the output that says why a row is not answered; "" for one that is */
 
 /* The tokenizer's ops, which TF Serving has built in. */
 static const char *const TEXT_OPS[] = {
-    "_fast_bert_normalizer.so", "_fast_wordpiece_tokenizer.so", "_normalize_ops.so", "_regex_split_ops.so"};
+    "_fast_bert_normalizer.so", "_fast_sentencepiece_tokenizer.so", "_fast_wordpiece_tokenizer.so",
+    "_normalize_ops.so", "_regex_split_ops.so"};
 
 /* One argument. `content` is what goes into the model; it points to `file` where `value` is "@..." and was read. */
 typedef struct {
@@ -355,6 +357,18 @@ static void run(const Model *model, const Cell *cells, int count, Result *result
     free(inputs);
 }
 
+/* Fails where the model does not answer the row. */
+static void expect_answer(const Result *results, int count, const Cell *cells, int cell_count) {
+    for (int i = 0; i < count; i++) {
+        if (strcmp(results[i].name, ERROR) != 0 || TF_TensorType(results[i].tensor) != TF_STRING) continue;
+        const TF_TString *reason = TF_TensorData(results[i].tensor);
+        if (TF_StringGetSize(reason) > 0) {
+            fail("cannot answer '%s': %.*s", join_cells(cells, cell_count), (int)TF_StringGetSize(reason),
+                 TF_StringGetDataPointer(reason));
+        }
+    }
+}
+
 /* "probabilities 0.25 0.75", or "label red". */
 static void print_result(const Result *result) {
     fputs(result->name, stdout);
@@ -386,7 +400,10 @@ int main(int argc, char **argv) {
     int result_count = count_entries(model.signature, SIGNATURE_OUTPUTS);
     Result *results = expect_memory(calloc((size_t)result_count, sizeof *results));
     run(&model, cells, count, results, result_count);
-    for (int i = 0; i < result_count; i++) print_result(&results[i]);
+    expect_answer(results, result_count, cells, count);
+    for (int i = 0; i < result_count; i++) {
+        if (strcmp(results[i].name, ERROR) != 0) print_result(&results[i]);
+    }
     if (fflush(stdout) != 0) fail("cannot write the answer: %s", strerror(errno));
 
     for (int i = 0; i < result_count; i++) {

@@ -1,6 +1,5 @@
 """What the columns of a table seem to hold: proposals, which a person reads and decides on."""
 
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -8,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmkeras.data import media
+from mmkeras.data.dates import DATE
+from mmkeras.data.names import name_uniquely
+from mmkeras.data.numbers import parse_number
 from mmkeras.data.sources import Source
 
 _LOOKED_AT = 10_000
@@ -19,8 +21,9 @@ _SUFFIXES = {
     "Video": "mp4 mpg mpeg avi webm mov mkv m4v ts wmv",
 }
 SUFFIX_KINDS = {f".{suffix}": kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ].*)?")
+_DATE = re.compile(DATE)
+_IDENTIFIER = re.compile(r"(?=.*\d)[\w.:-]+")  # a code such as B00123, item_7 or a number
+_FEWEST_ITEMS, _LONG_NUMBER = 1.5, 6
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,14 @@ class Proposal:
     examples: tuple[str, ...]
 
 
-def propose(source: Source) -> list[Proposal]:
+class Proposals(list):
+    """A list of `Proposal`; print it to read it."""
+
+    def __str__(self):
+        return format_proposals(self)
+
+
+def propose(source: Source) -> Proposals:
     """One proposal for each column but the target. Up to 10,000 rows, evenly spaced, are looked at.
 
     Example:
@@ -50,7 +60,7 @@ def propose(source: Source) -> list[Proposal]:
     """
     rows = np.unique(np.linspace(0, len(source) - 1, min(len(source), _LOOKED_AT), dtype=int))
     sample = source.select(rows)
-    return [_propose(sample, column) for column in sample.table.columns if column != source.target]
+    return Proposals(_propose(sample, column) for column in sample.table.columns if column != source.target)
 
 
 def _propose(source, column):
@@ -93,19 +103,23 @@ def _judge(cells):
         return "History", "its cells are lists in brackets"
     if _share(cells, _DATE.fullmatch) >= _MOST:
         return "date", f"{_share(cells, _DATE.fullmatch):.0%} of its cells are dates like 2024-12-31"
-    numbers = _share(cells, _NUMBER.fullmatch)
+    values = [number for cell in cells if (number := parse_number(cell)) is not None]
+    numbers = len(values) / len(cells)
     few = len(distinct) <= min(_MOST_CATEGORIES, max(2, _SHARE_OF_CATEGORIES * len(cells)))
     if numbers >= _MOST:
-        values = [float(cell) for cell in cells if _NUMBER.fullmatch(cell)]
-        finite = [value for value in values if math.isfinite(value)]
-        what = f"{numbers:.0%} of its cells are numbers, {min(finite):g} to {max(finite):g}" if finite else "too large"
-        if len(distinct) == len(cells) > 20 and _are_counted(values):
-            return "unused", f"{what}, which count the rows"
+        what = f"{numbers:.0%} of its cells are numbers, {min(values):g} to {max(values):g}"
+        if len(distinct) == len(cells) > 20 and _are_identifiers(cells, values):
+            return "unused", f"{what}, which count the rows, or name them"
         doubt = f"; there are only {len(distinct)}: is it a category?" if few else ""
         return "number", what + doubt
     if few and max(map(len, distinct)) <= 40:
         return "category", f"only {len(distinct)} different values in {len(cells):,} cells"
+    if len(distinct) == len(cells) > 20 and all(map(_IDENTIFIER.fullmatch, cells)):
+        return "unused", "each row has another code, which names the row"
     words = np.mean([len(cell.split()) for cell in cells])
+    items = [item for cell in cells for item in cell.split()]
+    if words >= _FEWEST_ITEMS and _share(items, _IDENTIFIER.fullmatch) >= _MOST and len(set(items)) < len(items) / 2:
+        return "History", f"its cells are codes with spaces between them, {words:.1f} on average, which come back"
     return "Text", f"{len(distinct):,} different texts, of {words:.1f} words on average"
 
 
@@ -122,12 +136,17 @@ def _list_suffixes(cells, kind):
     return ", ".join(sorted({suffix for cell in cells if SUFFIX_KINDS.get(suffix := _suffix(cell)) == kind}))
 
 
-def _are_counted(values):
-    return len(values) > 1 and len({second - first for first, second in zip(values, values[1:], strict=False)}) == 1
+def _are_identifiers(cells, values):
+    """Whether they count the rows, or are long whole numbers of the same length."""
+    if len({second - first for first, second in zip(values, values[1:], strict=False)}) == 1:
+        return True
+    return all(map(str.isdecimal, cells)) and len(set(map(len, cells))) == 1 and len(cells[0]) >= _LONG_NUMBER
 
 
 def format_proposals(proposals: list[Proposal]) -> str:
     """A table of the proposals, and the dict of modalities to start from."""
+    if not proposals:
+        return "There is no column besides that of the target."
     width = max(len(proposal.column) for proposal in proposals)
     lines = [f"{'column':<{width}}  {'guess':<9} why, and examples"]
     for proposal in proposals:
@@ -141,14 +160,14 @@ def plan_modalities(proposals: list[Proposal]) -> dict[str, tuple[str, dict]]:
     plan, table = {}, {}
     for proposal in proposals:
         if proposal.kind in ("Text", "Image", "Audio", "Video", "History"):
-            name = re.sub("[^A-Za-z0-9]+", "_", proposal.column).strip("_") or "input"
-            name = name if name[0].isalpha() else f"input_{name}"
+            name = re.sub("[^A-Za-z0-9]+", "_", proposal.column).strip("_") or proposal.kind.lower()
+            name = name_uniquely(name if name[0].isalpha() else f"input_{name}", plan)
             plan[name] = proposal.kind, {} if name == proposal.column else {"column": proposal.column}
         elif proposal.kind != "unused":
             argument = {"number": "numbers", "category": "categories", "date": "dates"}[proposal.kind]
             table.setdefault(argument, []).append(proposal.column)
     if table:
-        plan["table" if "profile" in plan else "profile"] = "Tabular", table
+        plan[name_uniquely("profile", plan)] = "Tabular", table
     return plan
 
 

@@ -5,34 +5,32 @@ Media Fragments), or the bytes of a file. Formats that TensorFlow reads go into 
 converted first, by Pillow and FFmpeg in processes of their own (`decoders.py`).
 """
 
+import io
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from mmkeras.data import decoders
+from mmkeras.data import decoders, native
 from mmkeras.data.decoders import MediaError
 from mmkeras.data.report import Finding
 
 MAX_BYTES = 2**28  # of a file that is read as a whole
+NOTHING_THERE = ("no sound track", "no frames")  # kinds of findings
 _HEAD_BYTES = 64
+_ADDRESS = re.compile(r"\b[a-z]{2,}[0-9]?:/+\w")  # `https://host/x.png`, also behind a folder
 _SPAN = re.compile(r"(.+)#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", re.DOTALL)
-_IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")
-_PCM, _BITS = 1, 16
-
-
-def locate(cell: str | bytes, folder: Path) -> str | bytes:
-    """A path as an absolute one, taken from `folder` where it is relative; bytes and empty cells as they are."""
-    if isinstance(cell, bytes):
-        return cell
-    return os.path.join(folder, cell) if cell.strip() else ""
+_IMAGE_STARTS = (native.PNG_START, native.JPEG_START, b"GIF8", b"BM")
 
 
 def is_inside(cell: str | bytes, folder: str) -> bool:
     """Whether a located path ends up in `folder`, a path without symbolic links, when links are followed."""
     if isinstance(cell, bytes) or not cell:
         return True
-    return Path(os.path.realpath(split_span(cell)[0])).is_relative_to(folder)
+    try:
+        return Path(os.path.realpath(split_span(cell)[0])).is_relative_to(folder)
+    except ValueError:  # no path at all, which reading it will tell
+        return True
 
 
 def split_span(cell: str) -> tuple[str, tuple[float, float] | None]:
@@ -56,18 +54,23 @@ def is_native(cell: str | bytes, media_type: str, options: Mapping) -> bool:
         OSError: when the file cannot be read.
     """
     if isinstance(cell, bytes):
-        head, size = cell[:_HEAD_BYTES], len(cell)
-    else:
-        path, span = split_span(cell)
-        if span is not None:
-            return False
-        with open(path, "rb") as file:
-            head, size = file.read(_HEAD_BYTES), os.path.getsize(path)
+        return _is_native_file(io.BytesIO(cell), media_type, options)
+    path, span = split_span(cell)
+    if span is not None:
+        return False
+    with open(path, "rb") as file:
+        return _is_native_file(file, media_type, options)
+
+
+def _is_native_file(file, media_type, options):
     if media_type == "image":
-        return head.startswith(_IMAGE_STARTS)
+        return native.is_native_image(file)
     if media_type == "audio":
-        by_extra = options["decoder"] == "tensorflow-io" and is_tensorflow_io_sound(head)
-        return by_extra or _is_plain_wav(head, size, options["sample_rate"])
+        if options["decoder"] == "tensorflow-io" and is_tensorflow_io_sound(file.read(_HEAD_BYTES)):
+            return True
+        file.seek(0)
+        sound = native.read_wav(file)
+        return sound is not None and sound.is_plain and sound.sample_rate == options["sample_rate"]
     return False
 
 
@@ -102,17 +105,6 @@ def guess_media_type(head: bytes) -> str | None:
     return None
 
 
-def _is_plain_wav(head, size, sample_rate):
-    """PCM of 16 bits at this rate, its parts in the usual order and as long as they say."""
-    number = lambda start, count: int.from_bytes(head[start : start + count], "little")  # noqa: E731
-    return (
-        (head[:4], head[8:16], head[36:40]) == (b"RIFF", b"WAVEfmt ", b"data")
-        and (number(16, 4), number(20, 2), number(34, 2)) == (16, _PCM, _BITS)
-        and number(24, 4) == sample_rate
-        and number(40, 4) <= size - 44
-    )
-
-
 def load(cell: str | bytes, media_type: str, options: Mapping) -> bytes | list[bytes]:
     """The content of a located cell as the raw signature takes it: an image file, a WAV file, or frames as JPEG files.
 
@@ -120,6 +112,8 @@ def load(cell: str | bytes, media_type: str, options: Mapping) -> bytes | list[b
         cell: a path, or the bytes of a file.
         media_type: `"image"`, `"audio"` or `"video"`.
         options: the preprocessor's `media_options`.
+
+    Returns: the content; nothing, as of an empty cell, of a recording without sound or without images.
 
     Raises:
         MediaError: holds a `Finding` with what is wrong.
@@ -133,20 +127,30 @@ def load(cell: str | bytes, media_type: str, options: Mapping) -> bytes | list[b
         raise MediaError(
             Finding("unreadable file", error.strerror or str(error), "see to it that this user may read it", True)
         ) from None
-    if isinstance(cell, bytes):
-        return decoders.convert(media_type, cell, None, options)
-    return decoders.convert(media_type, *split_span(cell), options)
+    path, span = (cell, None) if isinstance(cell, bytes) else split_span(cell)
+    try:
+        return decoders.convert(media_type, path, span, options)
+    except MediaError as error:
+        if error.finding.kind in NOTHING_THERE:
+            return [] if media_type == "video" else b""
+        raise
 
 
 def _find_file_problem(path, media_type):
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        if _ADDRESS.search(path):
+            return Finding("not a file", "it is an address in the web", "download the file, and give its path", True)
+        detail, remedy = f"no file at {path}", "correct the path; it is relative to the table's folder"
+        return Finding("file not found", detail, remedy, True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return Finding("not a path", f"the system does not take it: {reason}", "correct the path", True)
     if os.path.isdir(path):
         return Finding("not a file", "it is a folder", "name a file in it", True)
     if os.path.islink(path) and not os.path.exists(path):
         return Finding("broken link", "this symbolic link leads to no file", "mend or remove the link", True)
-    if not os.path.exists(path):
-        return Finding(
-            "file not found", f"no file at {path}", "correct the path; it is relative to the table's folder", True
-        )
     if not os.path.isfile(path):
         return Finding("not a file", "it is a device, a pipe or a socket", "name a file", True)
     size = os.path.getsize(path)

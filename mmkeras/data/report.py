@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-_SHOWN = 20
+_SHOWN = 3  # examples of a kind of problem in a column
 
 
 class Finding(NamedTuple):
@@ -96,7 +96,14 @@ class Report:
             lines.append(f"  left out: {self.summarize(True)}")
         if noted := self.summarize(False):
             lines.append(f"  kept: {noted}")
-        lines += [f"  {problem}" for problem in self.problems[:_SHOWN]]
-        if len(self.problems) > _SHOWN:
-            lines.append(f"  ... and {len(self.problems) - _SHOWN:,} more in `report.problems`")
+        groups = {}
+        for problem in self.problems:
+            groups.setdefault((problem.column, problem.kind), []).append(problem)
+        for (column, kind), problems in groups.items():
+            lines += [f"  {problem}" for problem in problems[:_SHOWN]]
+            if len(problems) > _SHOWN:
+                lines.append(
+                    f"  ... and {len(problems) - _SHOWN:,} more of '{kind}' in column '{column}'; all are in "
+                    "`report.problems`"
+                )
         return "\n".join(lines)

@@ -1,8 +1,6 @@
 """Rows from a table: reading, checking, splitting."""
 
 import copy
-import difflib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mmkeras.data import media, tables
+from mmkeras.data.cells import FILE, LIST, TEXT, Cells, to_plain
+from mmkeras.data.names import suggest
 from mmkeras.data.report import Finding, Problem
 
 
@@ -42,7 +42,8 @@ class Source:
         self.allow_outside = allow_outside
         self.row_numbers = np.arange(1, len(table) + 1) if row_numbers is None else row_numbers
         if target is not None:
-            self._require_column(target, "target")
+            self.target = str(target)
+            self._require_column(self.target, "target")
 
     def __len__(self):
         return len(self.table)
@@ -54,45 +55,33 @@ class Source:
         if column in self.table.columns:
             return
         names = [str(name) for name in self.table.columns]
-        near = difflib.get_close_matches(str(column), names, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
         raise ValueError(
-            f"{self.name} has no column '{column}', which was asked for as {purpose}.{hint} Its columns: {names}"
+            f"{self.name} has no column '{column}', which was asked for as {purpose}.{suggest(column, names)} "
+            f"Its columns: {names}"
         )
+
+    def read_cells(self, column: str, kind: Cells) -> list:
+        """The cells of a column, as those of a kind."""
+        self._require_column(column, "an input")
+        return kind.convert(self.table[column], self.folder)
 
     def texts(self, column: str) -> list[str]:
         """The cells of a column as text, `""` where there is nothing."""
-        self._require_column(column, "a column of text")
-        return [cell if isinstance(cell, str) else "" if is_nothing(cell) else str(cell) for cell in self.table[column]]
+        return self.read_cells(column, TEXT)
 
     def lists(self, column: str) -> list[tuple[str, ...]]:
         """The cells of a column of lists: lists, text that is a JSON list, or text with spaces between the items."""
-        self._require_column(column, "a column of lists")
-        return [_to_list(cell) for cell in self.table[column]]
+        return self.read_cells(column, LIST)
 
     def files(self, column: str) -> list[str | bytes]:
         """The cells of a column of media: an absolute path, the content as bytes, or `""` where there is nothing."""
-        self._require_column(column, "a column of files")
-        return [media.locate(self._media_cell(column, i), self.folder) for i in range(len(self))]
-
-    def _media_cell(self, column, index):
-        cell = self.table[column].iloc[index]
-        if isinstance(cell, str | bytes):
-            return cell
-        if isinstance(cell, Path):
-            return str(cell)
-        if is_nothing(cell):
-            return ""
-        raise TypeError(
-            f"{self.name}, row {self.row_numbers[index]}, column '{column}': a cell of media holds a path (text) "
-            f"or the content (bytes). Received: {cell!r} of type {type(cell).__name__}"
-        )
+        return self.read_cells(column, FILE)
 
     def values(self, columns: Sequence[str]) -> list:
         """The cells as they were read: of one column, or a tuple for each row of several."""
         for column in columns:
             self._require_column(column, "a column")
-        values = [self.table[column].tolist() for column in columns]
+        values = [list(map(to_plain, self.table[column])) for column in columns]
         return values[0] if len(values) == 1 else list(zip(*values, strict=True))
 
     def select(self, indices: Sequence[int]) -> "Source":
@@ -128,29 +117,42 @@ class Source:
         added = pd.DataFrame(values, columns=list(names), index=self.table.index)
         return self._with(table=pd.concat([self.table, added], axis=1))
 
-    def split(self, fraction: float, by: str | None = None, seed: int = 0) -> tuple["Source", "Source"]:
-        """Two parts of the rows at random: the larger, and the one with `fraction` of them.
+    def split(
+        self, *, test_size: float, by: str | None = None, stratify: str | None = None, seed: int = 0
+    ) -> tuple["Source", "Source"]:
+        """Two parts of the rows at random: the first, and the one with the share `test_size` of them.
 
         Args:
-            fraction: share of the second part, between 0 and 1.
+            test_size: share of the second part, between 0 and 1.
             by: a column; rows with the same cell in it go to the same part (several questions on one image).
+            stratify: a column, such as that of the labels; both parts have about the same share of each of its values.
             seed: the same seed gives the same parts.
+
+        Raises:
+            ValueError: for a share that is none; for columns that are not there; for `by` and `stratify` together.
 
         Example:
 
         >>> source = mk.read([{"a": str(i)} for i in range(10)])
-        >>> [len(part) for part in source.split(0.3)]
+        >>> [len(part) for part in source.split(test_size=0.3)]
         [7, 3]
         """
-        if not 0 < fraction < 1:
-            raise ValueError(f"`fraction` lies between 0 and 1. Received: fraction={fraction}")
-        if by is None:
-            groups = np.arange(len(self))
-        else:
+        if not 0 < test_size < 1:
+            raise ValueError(f"`test_size` lies between 0 and 1. Received: test_size={test_size}")
+        if by is not None and stratify is not None:
+            raise ValueError("Rows are split `by` groups, or with `stratify`: give one of them.")
+        groups, strata = np.arange(len(self)), np.zeros(len(self), int)
+        if by is not None:
             self._require_column(by, "`by`")
-            groups = pd.factorize(self.table[by])[0]
+            groups = pd.factorize(pd.Series(self.texts(by)))[0]
+        if stratify is not None:
+            self._require_column(stratify, "`stratify`")
+            strata = pd.factorize(pd.Series(self.texts(stratify)))[0]
         order = np.random.default_rng(seed).permutation(groups.max() + 1)
-        second = np.isin(groups, order[: max(1, round(fraction * len(order)))])
+        second = np.zeros(len(self), bool)
+        for stratum in range(strata.max() + 1):
+            chosen = order if stratify is None else order[strata[order] == stratum]
+            second |= np.isin(groups, chosen[: max(1, round(test_size * len(chosen)))])
         return self.select(np.flatnonzero(~second)), self.select(np.flatnonzero(second))
 
     def find_outside(self, cells: Sequence[str | bytes]) -> dict[str | bytes, Finding]:
@@ -175,33 +177,10 @@ class Source:
             shown = str(Path(cell).relative_to(self.folder))
         shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
         kind, detail, remedy, rejected, _ = finding
+        shown, detail = (text.encode("utf-8", "backslashreplace").decode() for text in (shown, detail))  # to be printed
         return Problem(
             self.name, int(self.row_numbers[index]), int(index), column, shown, kind, detail, remedy, rejected
         )
-
-
-def is_nothing(cell) -> bool:
-    """Whether a cell, as it was read, is None, NaN or what pandas has for them."""
-    return cell is None or (isinstance(cell, float) and np.isnan(cell)) or cell is pd.NA or cell is pd.NaT
-
-
-def _to_list(cell):
-    if isinstance(cell, str):
-        cell = _parse_list(cell.strip())
-    elif not isinstance(cell, list | tuple | np.ndarray):
-        cell = [] if is_nothing(cell) else [cell]
-    return tuple(str(item) for item in cell if not is_nothing(item))
-
-
-def _parse_list(text):
-    if not (text.startswith("[") and text.endswith("]")):
-        return text.split()
-    for candidate in (text, text.replace("'", '"')):  # pandas writes lists with single quotes
-        try:
-            return json.loads(candidate)
-        except json.JSONDecodeError:
-            continue
-    return [item.strip() for item in text[1:-1].split(",")]
 
 
 def read(
@@ -210,6 +189,8 @@ def read(
     folder: str | Path | None = None,
     allow_outside: bool = False,
     encoding: str | None = None,
+    sep: str | None = None,
+    decimal: str = ".",
 ) -> Source:
     """Reads rows from a table, from a folder tree with one folder a class, a pandas DataFrame or a list of dicts.
 
@@ -222,6 +203,8 @@ def read(
         folder: what relative paths in cells start from; by default the folder of the table, else the current one.
         allow_outside: whether cells of a table may name files outside of `folder`. Rows that your program made may.
         encoding: of a table of text; None for UTF-8, or UTF-16 where it is marked as such.
+        sep: between the cells of a CSV file, such as `";"`; None for a comma.
+        decimal: what stands before the decimals of numbers in a CSV file: `","` reads 1,5 as 1.5.
 
     Returns: a `Source`.
 
@@ -239,16 +222,18 @@ def read(
             return Source(
                 tables.read_class_folders(path), target or tables.LABEL, path.absolute(), path.name, allow_outside
             )
-        table = tables.read_table(path, encoding)
+        table = tables.name_columns(tables.read_table(path, encoding, sep, decimal), str(path))
         return Source(table, target, Path(folder or path.parent).absolute(), path.name, allow_outside)
     folder = Path(folder or ".").absolute()
     if isinstance(data, pd.DataFrame):
-        return Source(data.reset_index(drop=True), target, folder, "DataFrame", allow_outside=True)
+        table = tables.name_columns(data.reset_index(drop=True), "The DataFrame")
+        return Source(table, target, folder, "DataFrame", allow_outside=True)
     if isinstance(data, Iterable) and not isinstance(data, Mapping):
         rows = list(data)
         if not rows or not all(isinstance(row, Mapping) for row in rows):
             raise ValueError(f"A list of rows holds at least one dict, and nothing else. Received: {rows[:2]!r}")
-        return Source(pd.DataFrame(rows, dtype=object), target, folder, "rows", allow_outside=True)
+        table = tables.name_columns(pd.DataFrame(rows, dtype=object), "A row")
+        return Source(table, target, folder, "rows", allow_outside=True)
     raise TypeError(
         f"`mk.read` takes a path of a table or folder, a DataFrame or a list of dicts. Received: {type(data).__name__}"
     )

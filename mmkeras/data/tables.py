@@ -14,12 +14,16 @@ _QUOTING = "Put quotes around cells with commas."
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_table(path: Path, encoding: str | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path, encoding: str | None = None, separator: str | None = None, decimal: str = "."
+) -> pd.DataFrame:
     """The table in a file, its cells as they are written.
 
     Args:
         path: with one of `SUFFIXES`.
         encoding: of text; None for UTF-8, or UTF-16 where the file starts with its mark.
+        separator: between cells of CSV; None for a comma, or a tab in `.tsv`.
+        decimal: what stands before the decimals of numbers in CSV.
 
     Raises:
         FileNotFoundError, ValueError, ImportError: say which file and line is at fault, and what to do.
@@ -36,18 +40,46 @@ def read_table(path: Path, encoding: str | None = None) -> pd.DataFrame:
     elif suffix in (".jsonl", ".ndjson"):
         table = _read_json_lines(path, encoding or _find_encoding(path))
     else:
-        table = _read_separated(path, "\t" if suffix == ".tsv" else ",", encoding or _find_encoding(path))
+        separator = separator or ("\t" if suffix == ".tsv" else ",")
+        table = _read_separated(path, separator, encoding or _find_encoding(path))
+        table = table if decimal == "." else table.apply(_write_points, args=(decimal,))
     if table.empty:
         raise ValueError(f"{path} has a header and no rows.")
-    twice = sorted({str(name) for name in table.columns[table.columns.duplicated()]})
-    if twice:
-        raise ValueError(f"{path} has more than one column of the name {twice}. Give each its own name.")
     return table
+
+
+def name_columns(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The table with text for the names of its columns, such as "0" for 0.
+
+    Raises:
+        ValueError: when two columns have the same name.
+    """
+    names = [str(column) for column in table.columns]
+    if twice := sorted({column for column in names if names.count(column) > 1}):
+        raise ValueError(f"{name} has more than one column of the name {twice}. Give each its own name.")
+    return table.set_axis(names, axis=1)
 
 
 def _find_encoding(path):
     with path.open("rb") as file:
-        return "utf-16" if file.read(2) in _UTF16_MARKS else "utf-8-sig"
+        head = file.read(1000)
+    if head.startswith(_UTF16_MARKS):
+        return "utf-16"
+    if b"\0" in head:
+        order = "le" if head[1:2] == b"\0" else "be"
+        raise ValueError(
+            f"{path} holds zero bytes, as UTF-16 does, and does not begin with a mark that says so. Name what it is: "
+            f"mk.read(..., encoding='utf-16-{order}')"
+        )
+    return "utf-8-sig"
+
+
+def _write_points(column, decimal):
+    """The numbers of a column with points; a column with anything else stays as it is."""
+    number = re.compile(rf"\s*[+-]?[0-9]*(?:{re.escape(decimal)}[0-9]+)?(?:[eE][+-]?[0-9]+)?\s*")
+    if not all(map(number.fullmatch, column)):
+        return column
+    return column.str.replace(decimal, ".", regex=False)
 
 
 def _read_separated(path, separator, encoding):
@@ -59,14 +91,36 @@ def _read_separated(path, separator, encoding):
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path} is empty: a table has a header and at least one row.") from None
     except pd.errors.ParserError as error:
-        raise ValueError(f"{path} is not a table: {str(error).strip()}. {_QUOTING}") from None
+        raise ValueError(f"{path} is not a table: {str(error).strip()}. {_guess_fault(path, encoding)}") from None
     except UnicodeError:
         raise ValueError(
             f"{_name_bad_lines(path, encoding)} Save it as UTF-8, or name what it is: mk.read(..., encoding='latin-1')"
         ) from None
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for names of rows
-        raise ValueError(f"{path} is not a table: its rows have more cells than its header. {_QUOTING}")
+        raise ValueError(
+            f"{path} is not a table: its rows have more cells than its header. {_guess_fault(path, encoding)}"
+        )
+    if len(header) == 1 and (other := _find_separator(header[0], separator)):
+        raise ValueError(
+            f"{path} has one column, {header[0]!r}, whose name holds {other!r}. If this stands between the cells: "
+            f"mk.read(..., sep={other!r})"
+        )
     return table.set_axis(header.to_list(), axis=1)
+
+
+def _find_separator(line, separator):
+    return next((mark for mark in (";", "\t", "|", ",") if mark != separator and mark in str(line)), None)
+
+
+def _guess_fault(path, encoding):
+    """What to do about rows that are longer than the header."""
+    with path.open(encoding=encoding) as file:
+        first, second = file.readline().rstrip(), file.readline().rstrip()
+    if other := _find_separator(first, ","):
+        return f"If {other!r} stands between the cells: mk.read(..., sep={other!r})"
+    if "," not in first and "," in second:
+        return f"A title seems to stand above the header: {first[:60]!r}. Take it out."
+    return _QUOTING
 
 
 def _refuse_moved_cells(path):
@@ -118,12 +172,20 @@ def _parse_row(path, number, line):
         raise ValueError(f"{path}, line {number}: it is not JSON: {error.msg} at character {error.pos}.") from None
     if not isinstance(row, dict):
         raise ValueError(f"{path}, line {number}: a row is an object {{...}}. Received: {line.strip()[:60]}")
-    nested = sorted(name for name, cell in row.items() if isinstance(cell, dict))
+    nested = sorted(name for name, cell in row.items() if isinstance(cell, dict) and not set(cell) <= {"bytes", "path"})
     if nested:
         raise ValueError(
             f"{path}, line {number}: {nested} hold objects. Give each of their values a column of its own."
         )
     return row
+
+
+def _is_nested(kind):
+    """Whether a column of Parquet holds several values by name; the bytes and the path of a file are one."""
+    import pyarrow as pa
+
+    is_file = pa.types.is_struct(kind) and {field.name for field in kind} <= {"bytes", "path"}
+    return pa.types.is_map(kind) or (pa.types.is_struct(kind) and not is_file)
 
 
 def _read_parquet(path):
@@ -134,7 +196,7 @@ def _read_parquet(path):
         raise ImportError("Reading Parquet needs a package of its own: pip install 'mmkeras[parquet]'") from None
     try:
         schema = pq.read_schema(path)
-        nested = [field.name for field in schema if pa.types.is_struct(field.type) or pa.types.is_map(field.type)]
+        nested = [field.name for field in schema if _is_nested(field.type)]
         if nested:
             raise ValueError(f"{path}: the columns {nested} are nested. Give each of their values a column of its own.")
         table = pq.read_table(path)

@@ -99,7 +99,7 @@ def _read_data(folder, rows, seed):
     train, test = mk.read(data / "train.csv"), mk.read(data / "test.csv")
     if rows is not None:
         train, test = train.select(range(min(rows, len(train)))), test.select(range(min(rows, len(test))))
-    train, validation = train.split(0.05, by="image", seed=seed)
+    train, validation = train.split(test_size=0.05, by="image", seed=seed)
     return train, validation, test
 
 

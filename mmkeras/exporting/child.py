@@ -1,5 +1,6 @@
 """Runs a script in a process of its own, so that what kills a converter or a runtime does not kill the caller."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 _SCRIPTS = Path(__file__).parent / "scripts"
 _SHOWN_LINES = 15
+_running = set()
 
 
 class ExportError(RuntimeError):
@@ -27,10 +29,10 @@ def run_script(name: str, time_limit: float, **arguments) -> dict:
         request, answer, log = (Path(folder) / file for file in ("request.json", "answer.json", "log.txt"))
         request.write_text(json.dumps(arguments, default=str))
         # -P keeps the script's folder off the module path, where its neighbors would hide packages.
-        command = [sys.executable, "-P", str(_SCRIPTS / f"{name}.py"), str(request), str(answer)]
-        with log.open("w") as output:
+        command = [sys.executable, "-P", str(_SCRIPTS / "start.py"), str(_SCRIPTS / f"{name}.py")]
+        with log.open("w") as output, _start([*command, str(request), str(answer)], output) as process:
             try:
-                code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, timeout=time_limit).returncode
+                code = process.wait(time_limit)
             except subprocess.TimeoutExpired:
                 raise ExportError(
                     f"{name} was stopped: it took longer than {time_limit:g} s. Give mk.export a larger `time_limit`."
@@ -39,6 +41,26 @@ def run_script(name: str, time_limit: float, **arguments) -> dict:
         if code != 0:
             raise ExportError(f"{name} {_describe_exit(code)}.{_end_of(log)}")
         return json.loads(answer.read_text())
+
+
+@contextlib.contextmanager
+def _start(command, output):
+    """A running process, which ends with this context."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
+    _running.add(process)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        _running.discard(process)
+
+
+def stop_scripts():
+    """Ends all scripts that run."""
+    for process in list(_running):
+        process.kill()
 
 
 def _describe_exit(code):

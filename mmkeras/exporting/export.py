@@ -3,122 +3,37 @@
 import importlib.metadata
 import importlib.util
 import json
+import os
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import numpy as np
 
 from mmkeras.data import Source, read
 from mmkeras.exporting import saved_model
-from mmkeras.exporting.child import ExportError, run_script
+from mmkeras.exporting.child import stop_scripts
+from mmkeras.exporting.exact import make_exact
+from mmkeras.exporting.formats import FORMATS, Workplace
 from mmkeras.exporting.parity import Artifact, ExportReport, Tolerance, compare
-from mmkeras.exporting.rows import ProofRows, choose_rows
-from mmkeras.exporting.signatures import RAW, TENSORS, describe, list_assets
+from mmkeras.exporting.rows import choose_rows
+from mmkeras.exporting.scratch import open_scratch
+from mmkeras.exporting.signatures import describe, list_assets
 
-_OPSET = 18
 _REPORT = "report.json"
-_LATENCY_RUNS = 100
 _PACKAGES = ("mmkeras", "tensorflow", "tensorflow-text", "keras", "tf2onnx", "onnxruntime", "ai-edge-litert")
-
-
-@dataclass(frozen=True)
-class _Workplace:
-    """What making and proving an artifact has at hand: the model, a scratch folder, and the rows written there."""
-
-    model: object
-    folder: Path
-    rows: ProofRows
-    row_files: dict[str, str]
-    time_limit: float
-
-    def run(self, script, **arguments):
-        return run_script(script, self.time_limit, latency_runs=_LATENCY_RUNS, **arguments)
-
-    def freeze(self, batch_size) -> Path:
-        folder = self.folder / f"frozen_{batch_size}"
-        if not folder.exists():
-            saved_model.write_frozen(self.model, folder, batch_size)
-        return folder
-
-
-@dataclass(frozen=True)
-class _Format:
-    """How one format is made (`make(work, target)`) and run (`run(work, target)` to a dict and the outputs)."""
-
-    file: str
-    make: Callable
-    run: Callable
-    tolerance: Tolerance
-    packages: tuple[str, ...] = ()
-
-
-def _make_saved_model(work, target):
-    saved_model.write(work.model, target)
-
-
-def _run_saved_model(work, target):
-    outputs = {name: str(work.folder / f"{name}.npz") for name in (RAW, TENSORS)}
-    inputs = {RAW: work.row_files["raw"], TENSORS: work.row_files["tensors"]}
-    answer = work.run("run_saved_model", artifact=target, signatures=[RAW, TENSORS], inputs=inputs, outputs=outputs)
-    return answer[RAW], [_load(path) for path in outputs.values()]
-
-
-def _make_tflite(quantization):
-    def make(work, target):
-        # One row at a time: TFLite converts no recurrent layer with an unknown batch size.
-        frozen = work.freeze(batch_size=1)
-        work.run("convert_tflite", saved_model=frozen, target=target, signature=TENSORS, quantization=quantization)
-
-    return make
-
-
-def _run_tflite(work, target):
-    outputs = str(work.folder / f"{target.stem}.npz")
-    answer = work.run("run_tflite", artifact=target, signature=TENSORS, inputs=work.row_files["npz"], outputs=outputs)
-    foreign = [op for op in answer["ops"] if op.startswith("CUSTOM")]
-    if foreign:
-        raise ExportError(f"{target.name} holds ops that the TFLite interpreter does not have: {foreign}")
-    return answer, [_load(outputs)]
-
-
-def _make_onnx(work, target):
-    frozen = work.freeze(batch_size=None)
-    work.run("convert_onnx", saved_model=frozen, target=target, signature=TENSORS, opset=_OPSET)
-
-
-def _run_onnx(work, target):
-    outputs = str(work.folder / f"{target.stem}.npz")
-    return work.run("run_onnx", artifact=target, inputs=work.row_files["npz"], outputs=outputs), [_load(outputs)]
-
-
-def _load(path):
-    with np.load(path) as archive:
-        return dict(archive)
-
-
-_LITERT, _ONNX = ("ai_edge_litert",), ("tf2onnx", "onnx", "onnxruntime")
-_FORMATS = {
-    "saved_model": _Format("saved_model", _make_saved_model, _run_saved_model, Tolerance(1e-5, 1.0)),
-    "tflite": _Format("model.tflite", _make_tflite("none"), _run_tflite, Tolerance(1e-4), _LITERT),
-    "tflite_dynamic_range": _Format(
-        "model_dynamic_range.tflite", _make_tflite("dynamic_range"), _run_tflite, Tolerance(), _LITERT
-    ),
-    "onnx": _Format("model.onnx", _make_onnx, _run_onnx, Tolerance(1e-4), _ONNX),
-}
 
 
 def export(
     model,
     folder: str | Path,
-    formats: Sequence[str] = tuple(_FORMATS),
+    formats: Sequence[str] = tuple(FORMATS),
     *,
     rows,
     row_count: int = 1024,
     tolerances: Mapping[str, Tolerance] | None = None,
     time_limit: float = 600,
+    on_error: str = "report",
 ) -> ExportReport:
     """Writes artifacts of a task, runs each in its own runtime, and compares it with the model on real rows.
 
@@ -141,6 +56,9 @@ def export(
         tolerances: dict from format to `Tolerance`, for formats with another one than the default: 1e-5 for
             `"saved_model"`, 1e-4 for `"tflite"` and `"onnx"`, 99.5 % equal answers for all.
         time_limit: seconds for each process.
+        on_error: what the SavedModel does with a row that it cannot answer, such as one with a damaged image.
+            `"report"` names input and reason in an output `error`, which is `""` for all other rows, and answers these;
+            `"raise"` refuses the whole request.
 
     Returns: an `ExportReport`.
 
@@ -155,26 +73,34 @@ def export(
         report = mk.export(model, "artifacts", formats=["saved_model", "tflite"], rows=test)
     """
     _check_formats(formats, tolerances or {})
+    if on_error not in ("report", "raise"):
+        raise ValueError(f"`on_error` is 'report' or 'raise'. Received: on_error={on_error!r}")
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"mk.export writes a folder, and {folder} is a file: name another one.")
     folder.parent.mkdir(parents=True, exist_ok=True)
+    clock = _Clock()
+    model = make_exact(model)
     source = rows if isinstance(rows, Source) else read(rows)
     proof_rows = choose_rows(model, source, row_count)
-    # Beside the final folder, so that the last step is a rename on the same disk.
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        finished = Path(scratch) / "finished"
+    clock.tell(f"{len(proof_rows):,} rows to prove artifacts on: prepared, and answered by the model")
+    with open_scratch(folder) as scratch:
+        finished = scratch / "finished"
         finished.mkdir()
-        work = _Workplace(
-            model, Path(scratch), proof_rows, proof_rows.write(model.preprocessor, Path(scratch) / "rows"), time_limit
-        )
-        artifacts = [_make_and_prove(name, work, finished, tolerances or {}) for name in formats]
-        saved_model.write_assets(model, finished)
+        row_files = proof_rows.write(model.preprocessor, scratch / "rows")
+        work = Workplace(model, scratch, proof_rows, row_files, time_limit, on_error)
+        for name in formats:
+            FORMATS[name].begin(work, finished / FORMATS[name].file)
+        clock.tell("Graphs of the model: written")
+        artifacts = _make_all(formats, work, finished, tolerances or {}, clock)
+        saved_model.write_assets(model, finished, on_error)
         report = ExportReport(
             rows=len(proof_rows),
             missing=proof_rows.count_missing(),
             metrics=proof_rows.measure(model.target, _name_back(model, proof_rows.expected)),
             artifacts=artifacts,
-            signature=describe(model),
-            files=[*(artifact.path for artifact in artifacts), *list_assets(model), _REPORT],
+            signature=describe(model, on_error),
+            files=[*(artifact.path for artifact in artifacts), *list_assets(model, on_error), _REPORT],
             versions=_list_versions(),
         )
         report.save(finished / _REPORT)
@@ -186,11 +112,11 @@ def export(
 
 
 def _check_formats(formats, tolerances):
-    if isinstance(formats, str) or not formats or not set(formats) <= set(_FORMATS):
-        raise ValueError(f"`formats` is a list of some of {list(_FORMATS)}. Received: formats={formats!r}")
+    if isinstance(formats, str) or not formats or not set(formats) <= set(FORMATS):
+        raise ValueError(f"`formats` is a list of some of {list(FORMATS)}. Received: formats={formats!r}")
     if not set(tolerances) <= set(formats):
         raise ValueError(f"`tolerances` names formats that are exported. Received: {list(tolerances)} for {formats!r}")
-    needed = [package for name in formats for package in _FORMATS[name].packages]
+    needed = [package for name in formats for package in FORMATS[name].packages]
     lacking = sorted({package for package in needed if importlib.util.find_spec(package) is None})
     if lacking:
         raise ImportError(
@@ -198,11 +124,38 @@ def _check_formats(formats, tolerances):
         )
 
 
+def _make_all(formats, work, finished, tolerances, clock):
+    """The artifacts, made side by side: each takes a process at a time."""
+
+    def make(name):
+        artifact = _make_and_prove(name, work, finished, tolerances)
+        clock.tell(f"{name}: made, run and proven")
+        return artifact
+
+    with ThreadPoolExecutor(min(len(formats), os.cpu_count() or 1)) as pool:
+        futures = [pool.submit(make, name) for name in formats]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_scripts()
+            raise
+
+
+class _Clock:
+    """Tells what was done, and how many seconds it took since the export began."""
+
+    def __init__(self):
+        self._start = time.monotonic()
+
+    def tell(self, what):
+        print(f"{time.monotonic() - self._start:6.1f} s  {what}", flush=True)
+
+
 def _make_and_prove(name, work, finished, tolerances):
-    print(f"Exporting {name} ...", flush=True)
-    kind = _FORMATS[name]
+    kind = FORMATS[name]
     target = finished / kind.file
-    kind.make(work, target)
+    kind.convert(work, target)
     answer, all_outputs = kind.run(work, target)
     tolerance = tolerances.get(name, kind.tolerance)
     model = work.model

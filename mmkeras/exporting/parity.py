@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmkeras.targets.base import ERROR
+
 
 class ParityError(RuntimeError):
     """An artifact differs from the model. Nothing that looks finished was left behind."""
@@ -135,7 +137,11 @@ def compare(
 
 
 def _check_answers(format_name, answers, outputs, target):
-    """What the raw signature decoded of its outputs has to be what the target decodes of them."""
+    """What the raw signature decoded of its outputs has to be what the target decodes of them, and no row an error."""
+    errors = answers.pop(ERROR, np.array([""]))
+    if np.any(errors != ""):
+        row = int(np.argmax(errors != ""))
+        raise ParityError(f"{format_name} does not answer what the model does. First is row {row}: {errors[row]}.")
     decoded = target.decode_arrays(outputs) if answers else {}
     if set(answers) != set(decoded):
         raise ParityError(f"{format_name} answers {sorted(answers)}, the model {sorted(decoded)}.")

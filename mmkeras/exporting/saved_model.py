@@ -10,21 +10,21 @@ from mmkeras._quiet import LOG_LINE, drop_lines
 from mmkeras.exporting.signatures import RAW, TENSORS, list_assets, raw_signature, tensors_signature
 
 
-def write(model, folder: Path):
+def write(model, folder: Path, on_error: str):
     """Both signatures, the weights, and the assets of the task. Loads without mmkeras and Keras."""
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     module.tables = {name: p.tables for name, p in model.preprocessor.preprocessors.items()}
-    signatures = {RAW: raw_signature(model), TENSORS: tensors_signature(model)}
+    signatures = {RAW: raw_signature(model, on_error), TENSORS: tensors_signature(model)}
     with tempfile.TemporaryDirectory() as scratch:
-        write_assets(model, Path(scratch))
+        write_assets(model, Path(scratch), on_error)
         module.assets = [tf.saved_model.Asset(str(path)) for path in sorted(Path(scratch).iterdir())]
         tf.saved_model.save(module, str(folder), signatures=signatures)
 
 
-def write_assets(model, folder: Path):
+def write_assets(model, folder: Path, on_error: str):
     """The files that say what goes into an artifact and what comes out."""
-    for name, text in list_assets(model).items():
+    for name, text in list_assets(model, on_error).items():
         (folder / name).write_text(text, encoding="utf-8", newline="")
 
 
@@ -34,7 +34,7 @@ def write_frozen(model, folder: Path, batch_size: int | None):
     It is traced anew from the model, because the graph of a recurrent layer that was traced with an unknown batch
     size keeps unknown shapes inside, which TFLite cannot convert. Loops are kept whole for the same reason.
     """
-    concrete = tensors_signature(model, batch_size).get_concrete_function()
+    concrete = tensors_signature(model, batch_size, is_frozen=True).get_concrete_function()
     with drop_lines(LOG_LINE):
         frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     outputs = sorted(concrete.structured_outputs)

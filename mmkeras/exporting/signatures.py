@@ -1,37 +1,82 @@
 """The two signatures of an exported task, and what is written beside an artifact about them."""
 
 import json
+import math
 
 import tensorflow as tf
+
+from mmkeras.targets.base import ERROR
 
 RAW, TENSORS = "serving_default", "tensors"
 SIGNATURE_FILE = "signature.json"
 
 
-def raw_signature(model) -> tf.types.experimental.PolymorphicFunction:
+def raw_signature(model, on_error: str = "report") -> tf.types.experimental.PolymorphicFunction:
     """Raw cells to answers, all preprocessing included.
 
     String inputs `(batch,)`, one for each column, `""` for missing: text, the bytes of an image, of a WAV file, a
     number or a category as text. A video is `(batch, frames)`, the bytes of images; a history `(batch, items)`. Returns
-    the outputs of the model, and what its target decodes from them.
+    the outputs of the model, and what its target decodes from them; and `error` `(batch,)`, which names the input and
+    the reason for a row that cannot be answered: its answers are NaN, 0 and `""`. With `on_error="raise"` one such
+    row stops the request.
     """
     specs = model.preprocessor.raw_specs()
 
-    @tf.function(input_signature=[specs], autograph=False)
-    def serve_raw(rows):
-        tensors = model.preprocessor(model.preprocessor.join_columns(rows))
-        outputs = model.name_outputs(model(tensors, training=False))
+    def answer(tensors):
+        outputs = model.name_outputs(_call(model, tensors))
         return {**outputs, **model.target.decode(outputs)}
+
+    @tf.function(input_signature=[specs], autograph=False)
+    def serve_raw(inputs):
+        sizes = tf.stack([tf.shape(cells)[0] for cells in inputs.values()])
+        same_sizes = _require(tf.reduce_all(sizes == sizes[0]), "Inputs differ in their number of rows.")
+        with tf.control_dependencies([same_sizes]):
+            rows = model.preprocessor.join_columns(inputs)
+        tensors, error = model.preprocessor.explain_rows(rows)
+        if on_error == "raise":
+            rows_in_words = "row " + tf.strings.as_string(tf.range(tf.size(error))) + ": " + error
+            message = tf.strings.reduce_join(tf.boolean_mask(rows_in_words, error != ""), separator="\n")
+            with tf.control_dependencies([_require(tf.reduce_all(error == ""), message)]):
+                return answer({name: tf.identity(tensor) for name, tensor in tensors.items()})
+        answers = {name: _keep(error == "", tensor) for name, tensor in answer(tensors).items()}
+        return {**answers, ERROR: error}
 
     return serve_raw
 
 
-def tensors_signature(model, batch_size: int | None = None) -> tf.types.experimental.PolymorphicFunction:
-    """Preprocessed tensors to the outputs of the model; a fixed batch size where a format needs one."""
+def _call(model, tensors):
+    """The outputs of the model, also of no rows at all, which some of TensorFlow's ops do not take."""
+    count = tf.shape(next(iter(tensors.values())))[0]
+    added = tf.maximum(1 - count, 0)
+    filled = {
+        name: tf.pad(tensor, [[0, added]] + [[0, 0]] * (tensor.shape.rank - 1)) for name, tensor in tensors.items()
+    }
+    return tf.nest.map_structure(lambda output: output[:count], model(filled, training=False))
+
+
+def _require(condition, message):
+    return tf.raw_ops.Assert(condition=condition, data=[message])
+
+
+def _keep(flags, answers):
+    """The answers of rows with a flag; NaN, 0 or "" for the others."""
+    flags = tf.reshape(flags, [-1] + [1] * (answers.shape.rank - 1))
+    nothing = math.nan if answers.dtype.is_floating else "" if answers.dtype == tf.string else 0
+    return tf.where(flags, answers, tf.constant(nothing, answers.dtype))
+
+
+def tensors_signature(
+    model, batch_size: int | None = None, is_frozen: bool = False
+) -> tf.types.experimental.PolymorphicFunction:
+    """Preprocessed tensors to the outputs of the model; a fixed batch size where a format needs one.
+
+    A frozen one is what converters start from: without ops that their formats do not have.
+    """
 
     @tf.function(input_signature=[model.preprocessor.tensor_specs(batch_size)], autograph=False)
     def serve_tensors(tensors):
-        return name_exported(model, model(tensors, training=False))
+        outputs = model(tensors, training=False) if is_frozen else _call(model, tensors)
+        return name_exported(model, outputs)
 
     return serve_tensors
 
@@ -41,22 +86,24 @@ def name_exported(model, outputs) -> dict:
     return {model.exported_names[name]: tensor for name, tensor in model.name_outputs(outputs).items()}
 
 
-def describe(model) -> dict:
+def describe(model, on_error: str = "report") -> dict:
     """Inputs and outputs of both signatures: of the raw inputs the column that each is, of the outputs their names."""
     tensors = {
         name: {"shape": list(spec.shape[1:]), "dtype": spec.dtype.name}
         for name, spec in model.preprocessor.tensor_specs().items()
     }
+    errors = [ERROR] if on_error == "report" else []
     outputs = model.name_outputs(tf.zeros((1, *model.output_shape[1:])))
+    answers = [*outputs, *model.target.decode(outputs), *errors]
     return {
         "task": type(model).__name__,
         "columns": list(model.target.columns),
-        RAW: {"inputs": model.preprocessor.describe_raw(), "outputs": [*outputs, *model.target.decode(outputs)]},
+        RAW: {"inputs": model.preprocessor.describe_raw(), "outputs": answers},
         TENSORS: {"inputs": tensors, "outputs": list(model.exported_names.values())},
     }
 
 
-def list_assets(model) -> dict[str, str]:
+def list_assets(model, on_error: str = "report") -> dict[str, str]:
     """The files that stand beside an artifact, and inside a SavedModel, by name."""
-    signature = json.dumps(describe(model), indent=2, ensure_ascii=False) + "\n"
+    signature = json.dumps(describe(model, on_error), indent=2, ensure_ascii=False) + "\n"
     return {SIGNATURE_FILE: signature, **model.target.assets()}

@@ -60,9 +60,12 @@ class LogMelSpectrogram(keras.layers.Layer):
 
     def call(self, samples):
         samples = ops.expand_dims(ops.cast(samples, "float32"), -1)
-        # Always 1, but no constant: the weights would be quantized with it, and the spectrum has to stay exact.
-        one = 1.0 + ops.minimum(ops.abs(samples[0, 0, 0]), 0.0)
-        spectrum = ops.conv(samples, one * self.waves, strides=self.frame_step, padding="valid")
+        # Always 1, also where a sample is NaN, but no constant: the weights would be quantized with it, and the
+        # spectrum has to stay exact.
+        one = ops.where(ops.abs(samples[0, 0, 0]) < 0, 2.0, 1.0)
+        spectrum = ops.conv(
+            samples, one * self.waves, strides=self.frame_step, padding="valid", data_format="channels_last"
+        )
         cosines, sines = ops.split(spectrum, 2, axis=-1)
         energy = ops.matmul(ops.square(cosines) + ops.square(sines), one * self.bands)
         return ops.cast(ops.log(energy + 1e-6), self.compute_dtype)

@@ -39,7 +39,7 @@ class Modality:
         self.encoder = self._get_encoder(encoder)
         resolved = self.encoder.preprocessing().resolve(type(self).__name__, arguments, self.defaults)
         self.preprocessor = self.preprocessor_class(**resolved)
-        self.column = column
+        self.column = None if column is None else str(column)
 
     def _get_encoder(self, encoder):
         if isinstance(encoder, Encoder):
@@ -59,7 +59,16 @@ class Modality:
         """The cells of the input `name`: texts, paths or bytes of files, or tuples of items; of several columns, tuples
         of these.
         """
-        cells = [self.preprocessor.cells.read(source, column) for column in self.source_columns(name)]
+        return self.join([source.read_cells(column, self.preprocessor.cells) for column in self.source_columns(name)])
+
+    def convert(self, name: str, rows: Sequence[Mapping], folder) -> list:
+        """The same of rows that are dicts from column to value; what is left out is missing."""
+        kind = self.preprocessor.cells
+        columns = self.source_columns(name)
+        return self.join([kind.convert([row.get(column) for row in rows], folder) for column in columns])
+
+    def join(self, cells: list[list]) -> list:
+        """The cells of several columns as tuples, one a row."""
         return list(zip(*cells, strict=True)) if self.preprocessor.parts else cells[0]
 
     def adapt(self, cells: Sequence):

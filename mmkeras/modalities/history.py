@@ -42,7 +42,7 @@ class History(Modality):
     ):
         arguments = {"sequence_length": sequence_length, "items": items, "vocabulary_size": vocabulary_size}
         super().__init__(encoder, column, **arguments, times=times is not None)
-        self.times = times
+        self.times = None if times is None else str(times)
 
     def source_columns(self, name):
         return super().source_columns(name) + ([self.times] if self.times else [])

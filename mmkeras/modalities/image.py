@@ -11,7 +11,7 @@ from mmkeras.preprocessing import ImagePreprocessor
 class Image(Modality):
     """A column of images: paths of files, or their bytes. What is None is as the encoder needs it.
 
-    PNG, JPEG, GIF and BMP are read by TensorFlow, other formats are converted by Pillow.
+    PNG and JPEG are read by TensorFlow, other formats are converted by Pillow, and look as Pillow shows them.
 
     Args:
         size: `(height, width)` in pixels that images are brought to, or one number for both.

@@ -10,8 +10,8 @@ class Text(Modality):
     """A column of text. What is None is as the encoder needs it; if it does not say, as below.
 
     Args:
-        tokenizer: an object from `mk.tokenizers`; by default a `WordPiece` whose vocabulary is learned from the
-            training rows.
+        tokenizer: an object from `mk.tokenizers`; by default a `SentencePiece` whose vocabulary is learned from
+            the training rows.
         sequence_length: tokens a row; by default the length of the longest training text, at most 512.
         start_token, end_token: pieces to put before and behind each text, such as `[CLS]` and `[SEP]`; by default none.
         encoder: `"gru"`, or an object from `mk.encoders`.

@@ -2,6 +2,7 @@ from mmkeras.pipeline.batches import DatasetOptions as DatasetOptions
 from mmkeras.pipeline.batches import build_dataset as build_dataset
 from mmkeras.pipeline.batches import load_cells as load_cells
 from mmkeras.pipeline.batches import make_dataset as make_dataset
+from mmkeras.pipeline.batches import pack_cells as pack_cells
 from mmkeras.pipeline.check import check as check
 from mmkeras.pipeline.check import check_rows as check_rows
 from mmkeras.pipeline.check import keep_usable as keep_usable

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from mmkeras.data import MediaError, Source, media
 from mmkeras.modalities import Modality
-from mmkeras.preprocessing import RowPreprocessor
+from mmkeras.pipeline.check import check_rows
+from mmkeras.preprocessing import Preprocessor, RowPreprocessor
 
 _CELLS_A_BATCH = 256
 
@@ -71,26 +72,34 @@ def load_cells(
     Raises:
         ValueError: names the first file that cannot be read.
     """
-    return {
-        name: preprocessor.preprocessors[name].pack(
-            [
-                _load_file(source, index, modality.source_columns(name)[0], cell, modality.preprocessor)
-                if modality.preprocessor.media_type
-                else cell
-                for index, cell in enumerate(modality.read(name, source))
-            ]
-        )
-        for name, modality in modalities.items()
-    }
+    packed = {}
+    for name, modality in modalities.items():
+        cells = modality.read(name, source)
+        try:
+            packed[name] = pack_cells(cells, modality.preprocessor)
+        except MediaError:
+            raise ValueError(str(check_rows(source.as_table(), modalities))) from None
+    return packed
 
 
-def _load_file(source, index, column, cell, preprocessor):
-    if preprocessor.is_empty(cell):
-        return [] if preprocessor.raw_shape else ""
-    try:
-        return media.load(cell, preprocessor.media_type, preprocessor.media_options)
-    except MediaError as error:
-        raise ValueError(str(source.describe_problem(index, column, cell, error.finding))) from None
+def pack_cells(cells: Sequence, preprocessor: Preprocessor) -> np.ndarray:
+    """The cells of one input, with the content of files, as its preprocessor takes them.
+
+    Raises:
+        MediaError: when a file cannot be read, or a cell is of another kind than its column.
+    """
+    for cell in cells:
+        if finding := preprocessor.find_unreadable(cell):
+            raise MediaError(finding)
+    if preprocessor.media_type:
+        nothing = [] if preprocessor.raw_shape else ""
+        cells = [
+            nothing
+            if preprocessor.is_empty(cell)
+            else media.load(cell, preprocessor.media_type, preprocessor.media_options)
+            for cell in cells
+        ]
+    return preprocessor.pack(cells)
 
 
 def build_dataset(

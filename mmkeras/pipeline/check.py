@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 
 from mmkeras.data import MediaError, Report, Source, media
+from mmkeras.data.report import Finding
 from mmkeras.modalities import Modality
 from mmkeras.targets import ClassTarget, Target
 
@@ -35,7 +36,7 @@ def check(source: Source, modalities: Mapping[str, Modality], target: str | Targ
     ({'image': 1}, {0}, 'file not found')
     """
     target = source.target if target is None else target
-    return check_rows(source, modalities, ClassTarget(target) if isinstance(target, str) else target)
+    return check_rows(source, modalities, target if isinstance(target, Target | None) else ClassTarget(target))
 
 
 def check_rows(source: Source, modalities: Mapping[str, Modality], target: Target | None = None) -> Report:
@@ -46,7 +47,9 @@ def check_rows(source: Source, modalities: Mapping[str, Modality], target: Targe
         cells = modality.read(name, source)
         for column, part in zip(columns, zip(*cells, strict=True) if preprocessor.parts else [cells], strict=True):
             missing[column] = sum(map(preprocessor.cells.is_empty, part))
-        problems += _check_input(source, columns, cells, preprocessor)
+        found = _check_input(source, columns, cells, preprocessor)
+        missing[columns[0]] += sum(problem.kind in media.NOTHING_THERE and not problem.rejected for problem in found)
+        problems += found
     if target is not None:
         problems += _check_target(source, target)
     problems.sort(key=lambda problem: problem.index)
@@ -71,11 +74,13 @@ def _check_input(source, columns, cells, preprocessor):
     key = (*columns, json.dumps(preprocessor.get_config(), sort_keys=True))
     if key not in known:
         distinct = sorted({cell for cell in cells if not preprocessor.is_empty(cell)}, key=repr)
+        unreadable = {cell: [f] for cell in distinct if (f := preprocessor.find_unreadable(cell))}
+        distinct = [cell for cell in distinct if cell not in unreadable]
         outside = {}
         if preprocessor.media_type:
             outside = {cell: [finding] for cell, finding in source.find_outside(distinct).items()}
         inside = [cell for cell in distinct if cell not in outside]
-        found = outside | _check_distinct(inside, preprocessor, columns[0])
+        found = unreadable | outside | _check_distinct(inside, preprocessor, columns[0])
         known[key] = [
             source.describe_problem(
                 index, columns[finding.part], cell[finding.part] if preprocessor.parts else cell, finding
@@ -114,6 +119,10 @@ def _check_file(cell, preprocessor):
         content = media.load(cell, preprocessor.media_type, preprocessor.media_options)
     except MediaError as error:
         return [error.finding]
+    if preprocessor.is_empty(content):
+        kind = {"audio": "no sound track", "video": "no frames"}[preprocessor.media_type]
+        detail = "the recording does not hold what this input reads, which counts as missing"
+        return [Finding(kind, detail, "leave the cell empty, or replace the file", False)]
     return preprocessor.find_problems([content])[0]
 
 

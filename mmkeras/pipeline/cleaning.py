@@ -1,6 +1,7 @@
 """What is suspicious in rows that can be read: found, named, and taken out only on request."""
 
 import hashlib
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +53,7 @@ def clean(
     - `"contradiction"`: all cells are those of another row, and the label is another one.
     - `"near duplicate"`: a image looks like one of an earlier row: at most 3 of 64 bits of their difference hashes
       (Krawetz, "Kind of Like That", 2013) differ, and it is not the same file.
-    - `"empty text"`: without a letter or a digit.
+    - `"empty text"`: without a letter, a digit or a symbol such as an emoji.
     - `"silent audio"`: no sample is louder than -60 dB.
     - `"constant image"`: all pixels have the same color, up to 2 levels of 255; for a video, in all frames.
     - `"outlier"`: a number further than three interquartile ranges outside of the quartiles of its column.
@@ -110,6 +111,12 @@ class _Facts(NamedTuple):
     image_hash: int | None = None
 
 
+def _says_something(character):
+    """Whether it is a letter, a mark or a digit of any script, or a symbol such as an emoji."""
+    category = unicodedata.category(character)
+    return category[0] in "LMN" or category == "So"
+
+
 class _Input:
     """One modality, and the facts about its cells."""
 
@@ -136,9 +143,9 @@ class _Input:
         return facts
 
     def _judge_text(self, cell):
-        if isinstance(cell, str) and cell.strip() and not any(map(str.isalnum, cell)):
+        if isinstance(cell, str) and cell.strip() and not any(map(_says_something, cell)):
             return Finding(
-                "empty text", "it has no letter and no digit", "leave the cell empty, or write a text", False
+                "empty text", "it has no letter, digit or symbol", "leave the cell empty, or write a text", False
             )
         return None
 

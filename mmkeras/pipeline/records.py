@@ -16,8 +16,8 @@ import pandas as pd
 import tensorflow as tf
 
 from mmkeras.data import MediaError, Problem, Report, Source, media
+from mmkeras.data.cells import is_nothing
 from mmkeras.data.report import Finding
-from mmkeras.data.sources import is_nothing
 from mmkeras.pipeline.batches import DatasetOptions, finish
 from mmkeras.pipeline.check import check_rows
 

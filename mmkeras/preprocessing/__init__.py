@@ -1,7 +1,7 @@
 from mmkeras.preprocessing.audio import AudioPreprocessor as AudioPreprocessor
 from mmkeras.preprocessing.base import Preprocessor as Preprocessor
 from mmkeras.preprocessing.base import RowPreprocessor as RowPreprocessor
-from mmkeras.preprocessing.base import name_uniquely as name_uniquely
+from mmkeras.preprocessing.base import to_strings as to_strings
 from mmkeras.preprocessing.history import HistoryPreprocessor as HistoryPreprocessor
 from mmkeras.preprocessing.image import ImagePreprocessor as ImagePreprocessor
 from mmkeras.preprocessing.native_audio import decode_audio_native as decode_audio_native
@@ -12,6 +12,7 @@ from mmkeras.preprocessing.tensorflow_io import fade as fade
 from mmkeras.preprocessing.tensorflow_io import freq_mask as freq_mask
 from mmkeras.preprocessing.tensorflow_io import time_mask as time_mask
 from mmkeras.preprocessing.text import TextPreprocessor as TextPreprocessor
+from mmkeras.preprocessing.tokenizers import SentencePiece as SentencePiece
 from mmkeras.preprocessing.tokenizers import Tokenizer as Tokenizer
 from mmkeras.preprocessing.tokenizers import WordPiece as WordPiece
 from mmkeras.preprocessing.video import VideoPreprocessor as VideoPreprocessor

@@ -1,14 +1,36 @@
 """Encoded sound to samples."""
 
+import io
+
 import keras
 import tensorflow as tf
 
-from mmkeras.data import decoders, media
+from mmkeras.data import decoders, media, native
 from mmkeras.data.cells import FILE
 from mmkeras.data.report import Finding
-from mmkeras.preprocessing.base import Preprocessor
+from mmkeras.preprocessing.base import Preprocessor, attempt
 from mmkeras.preprocessing.native_audio import decode_audio_native
 from mmkeras.preprocessing.tensorflow_io import import_native_ops
+from mmkeras.preprocessing.wav import read_wav
+
+_NO_AUDIO, _DAMAGED, _NO_SAMPLES = "not audio", "damaged audio", "no samples"
+_NOT_PLAIN, _OTHER_RATE = "not PCM of 16 bits", "another sample rate"
+_EXPLANATIONS = {  # detail and remedy
+    _NO_AUDIO: ("it is no WAV file", "convert the file to WAV"),
+    _DAMAGED: ("its parts do not lead to its samples, or it breaks off before their end", "replace the file"),
+    _NO_SAMPLES: ("the recording has no sound in it", "replace the file, or leave the cell empty"),
+    _NOT_PLAIN: ("its samples are written in another way", "convert the file to PCM of 16 bits"),
+    _OTHER_RATE: ("it has not the sample rate of the model", "convert the file to this rate"),
+}
+_TOLERATED_SECONDS = 0.025  # that are cut without a word: one frame of a spectrogram
+
+
+def _is_riff(data):
+    return tf.strings.substr(data, 0, 4) == b"RIFF"
+
+
+def _count_frames(sound):
+    return sound.size // (2 * tf.maximum(sound.channels, 1))
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -16,8 +38,8 @@ class AudioPreprocessor(Preprocessor):
     """Bytes of a WAV file (PCM, 16 bits, any number of channels) to mono samples `(samples,)`, float32 in [-1, 1].
 
     With them comes their length: how many there are before the zeros that follow a shorter recording. Channels are
-    averaged. A longer recording is cut at the end. Other formats and
-    rates become such WAV files outside of the graph (`mmkeras.data.media`).
+    averaged. A longer recording is cut at the end. Other formats and rates become such WAV files outside of the graph
+    (`mmkeras.data.media`).
 
     Args:
         seconds: length of what the model hears.
@@ -71,22 +93,40 @@ class AudioPreprocessor(Preprocessor):
     def _decode(self, data):
         if self.decoder == "ffmpeg":
             return self._decode_wav(data)
-        is_wav = tf.strings.substr(data, 0, 4) == b"RIFF"
-        return tf.cond(is_wav, lambda: self._decode_wav(data), lambda: self._decode_native(data))
+        return tf.cond(_is_riff(data), lambda: self._decode_wav(data), lambda: self._decode_native(data))
 
     def _decode_native(self, data):
         return decode_audio_native(data, self.sample_rate)
 
     def _decode_wav(self, data):
-        samples, rate = tf.audio.decode_wav(data)
-        check = tf.debugging.assert_equal(rate, self.sample_rate, f"The WAV file has not {self.sample_rate} Hz.")
-        with tf.control_dependencies([check] if check is not None else []):  # None when run eagerly
-            channels = tf.shape(samples)[1]
-            weights = tf.fill((channels,), 1 / tf.cast(channels, tf.float32))
-            return tf.linalg.matvec(samples, weights)  # their mean, much faster than by `reduce_mean`
+        sound = read_wav(data)
+        kind = self._explain_wav(data, sound)
+        with tf.control_dependencies([tf.raw_ops.Assert(condition=kind == "", data=[kind])]):
+            frames = tf.minimum(_count_frames(sound), tf.constant(self.shape[0], tf.int64))
+        content = tf.strings.substr(data, sound.start, 2 * frames * sound.channels)
+        samples = tf.reshape(tf.io.decode_raw(content, tf.int16), (frames, sound.channels))
+        weights = tf.fill((sound.channels,), 1 / (2**15 * tf.cast(sound.channels, tf.float32)))
+        return tf.linalg.matvec(tf.cast(samples, tf.float32), weights)  # their mean, much faster than by `reduce_mean`
+
+    def _explain_wav(self, data, sound):
+        kind = tf.where(_count_frames(sound) > 0, "", _NO_SAMPLES)
+        kind = tf.where(sound.sample_rate == self.sample_rate, kind, _OTHER_RATE)
+        kind = tf.where(sound.is_plain, kind, _NOT_PLAIN)
+        kind = tf.where(sound.start > 0, kind, _DAMAGED)
+        return tf.where(_is_riff(data), kind, _NO_AUDIO)
+
+    def explain_file(self, cell):
+        kind = self._explain_wav(cell, read_wav(cell))
+        if self.decoder == "tensorflow-io":
+            length = attempt(lambda data: self.prepare_cell(data)[1], cell, tf.constant(0))
+            kind = tf.where(_is_riff(cell), kind, tf.where(length > 0, "", _DAMAGED))
+        return tf.where(self.is_present(cell), kind, "")
 
     def find_problems(self, cells):
-        return [[finding] if (finding := self._find_problem(cell)) else [] for cell in cells]
+        return [
+            [finding] if (finding := self._find_problem(cell)) else remarks
+            for cell, remarks in zip(cells, self.find_remarks(cells), strict=True)
+        ]
 
     def _find_problem(self, data):
         if media.is_tensorflow_io_sound(data):
@@ -95,13 +135,19 @@ class AudioPreprocessor(Preprocessor):
                 data = decoders.convert("audio", data, None, self.media_options)
             except decoders.MediaError as error:
                 return error.finding
-        try:
-            samples, rate = tf.audio.decode_wav(data)
-        except tf.errors.InvalidArgumentError as error:
-            return Finding("damaged audio", error.message.split(" [Op:")[0], "replace the file", True)
-        if len(samples) == 0:
-            return Finding("no samples", "the recording has no sound in it", "replace the file", True)
-        if len(samples) > self.shape[0]:
+        kind = self.compile_cell(self.explain_file)(data).numpy().decode()
+        if kind:
+            return Finding(kind, *_EXPLANATIONS[kind], True)
+        return None
+
+    def find_remarks(self, cells):
+        return [[finding] if (finding := self._find_remark(cell)) else [] for cell in cells]
+
+    def _find_remark(self, data):
+        sound = native.read_wav(io.BytesIO(data))
+        if sound is None:  # of another format, which tensorflow-io reads
+            return None
+        if sound.size / (2 * sound.channels * self.sample_rate) > self.seconds + _TOLERATED_SECONDS:
             return Finding(
                 "audio cut",
                 f"it is longer than the {self.seconds:g} s that the model hears, and what follows is cut",

@@ -1,13 +1,16 @@
 """What every preprocessor offers, and the preprocessor of a whole row."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.data.cells import TEXT, Cells
+from mmkeras.data.cells import TEXT, Cells, Unreadable
+from mmkeras.data.names import name_uniquely
 from mmkeras.data.report import Finding
+
+NOT_UNICODE = "not Unicode text"
 
 
 class Preprocessor:
@@ -57,12 +60,23 @@ class Preprocessor:
         """Whether a cell holds nothing: the modality is missing in this row."""
         return all(map(self.cells.is_empty, cell)) if self.parts else self.cells.is_empty(cell)
 
-    def pack(self, cells: Sequence) -> np.ndarray:
-        """Raw cells, of text or bytes, to an array of objects `(rows, *raw_shape)`; shorter cells end in `""`."""
+    def find_unreadable(self, cell) -> Finding | None:
+        """What is wrong with a cell that is of another kind than its column; None for others."""
+        for part, value in enumerate(cell if self.parts else [cell]):
+            for item in value if isinstance(value, tuple) else [value]:
+                if isinstance(item, Unreadable):
+                    return item.finding._replace(part=part)
+        return None
+
+    def pack(self, cells: Sequence, whole: bool = False) -> np.ndarray:
+        """Raw cells, of text or bytes, to an array of objects `(rows, *raw_shape)`; shorter cells end in `""`.
+
+        What `prepare_batch` would not use of a cell may be left out, unless it is to be `whole`.
+        """
         if None not in self.raw_shape:
             return np.array(list(cells), dtype=object).reshape(len(cells), *self.raw_shape)
         length = max((len(cell) for cell in cells), default=0)
-        packed = np.full((len(cells), length, *self.raw_shape[1:]), "", dtype=object)
+        packed = np.full((len(cells), max(1, length), *self.raw_shape[1:]), "", dtype=object)
         for row, cell in zip(packed, cells, strict=True):
             row[: len(cell)] = np.array(cell, dtype=object).reshape(len(cell), *self.raw_shape[1:])
         return packed
@@ -79,9 +93,58 @@ class Preprocessor:
         """A batch of raw cells, or of what `prepare_cell` returned, to what the model is fed: `(batch, *shape)`."""
         return batch
 
+    def find_errors(self, batch):
+        """The one rule for which raw cells are of no use: that of the check, and of the raw signature.
+
+        Args:
+            batch: raw cells `(batch, *raw_shape)`.
+
+        Returns: string tensor `(batch, columns)`: the kind of what is wrong with the cell, `""` for nothing.
+        """
+        return tf.where(self.reduce_columns(self.cells.is_readable(batch), tf.reduce_all), "", NOT_UNICODE)
+
+    def explain_file(self, cell):
+        """Scalar string tensor: the kind of what is wrong with a raw cell that `prepare_cell` does not decode."""
+        raise NotImplementedError
+
+    def reduce_columns(self, flags, reduce):
+        """Flags `(batch, *raw_shape)` to `(batch, columns)`."""
+        flags = flags if self.parts else flags[..., tf.newaxis]
+        return reduce(flags, axis=list(range(1, flags.shape.rank - 1)))
+
     def find_problems(self, cells: Sequence) -> list[list[Finding]]:
         """For each non-empty cell what is wrong with it; of a file it is given the content."""
+        errors = self.compile(self.find_errors)(to_strings(self.pack(cells, whole=True))).numpy()
+        found = [
+            [self.explain(kind.decode(), cell, part) for part, kind in enumerate(kinds) if kind]
+            for cell, kinds in zip(cells, errors, strict=True)
+        ]
+        usable = [cell for cell, findings in zip(cells, found, strict=True) if not findings]
+        remarks = iter(self.find_remarks(usable) if usable else [])
+        return [findings or next(remarks) for findings in found]
+
+    def explain(self, kind: str, cell, part: int) -> Finding:
+        """An error of `find_errors` in full."""
+        remedy = "save the text as UTF-8, or name its encoding: mk.read(..., encoding='latin-1')"
+        return Finding(kind, "it holds bytes that are no text in UTF-8", remedy, True, part)
+
+    def find_remarks(self, cells: Sequence) -> list[list[Finding]]:
+        """For each cell without an error what is worth telling."""
         return [[] for _ in cells]
+
+    def compile(self, method):
+        """A method of this preprocessor on a batch of raw cells, as a graph that is traced once."""
+        return self._compile(method, (None, *self.raw_shape))
+
+    def compile_cell(self, method):
+        """The same on one raw cell."""
+        return self._compile(method, self.raw_shape)
+
+    def _compile(self, method, shape):
+        graphs = vars(self).setdefault("_graphs", {})
+        if method.__name__ not in graphs:
+            graphs[method.__name__] = tf.function(method, [tf.TensorSpec(shape, tf.string)], autograph=False)
+        return graphs[method.__name__]
 
     def get_config(self) -> dict:
         raise NotImplementedError
@@ -89,6 +152,9 @@ class Preprocessor:
     @classmethod
     def from_config(cls, config):
         return cls(**config)
+
+    def __reduce__(self):  # without tables and graphs, which cannot be pickled
+        return type(self).from_config, (self.get_config(),)
 
 
 class RowPreprocessor:
@@ -168,7 +234,17 @@ class RowPreprocessor:
         return prepared
 
     def prepare_batch(self, batch: dict) -> dict:
-        """The second step, for a batch of what the first returned."""
+        """The second step, for a batch of what the first returned. A cell of no use stops it."""
+        checked = dict(batch)
+        for name, preprocessor in self.preprocessors.items():
+            if not preprocessor.media_type:
+                kinds = preprocessor.find_errors(batch[name])
+                fine = tf.raw_ops.Assert(condition=tf.reduce_all(kinds == ""), data=[f"Cells of '{name}':", kinds])
+                with tf.control_dependencies([fine]):
+                    checked[name] = tf.identity(batch[name])
+        return self._prepare_usable(checked)
+
+    def _prepare_usable(self, batch):
         prepared = dict(batch)
         for name, preprocessor in self.preprocessors.items():
             if not preprocessor.media_type:
@@ -184,6 +260,42 @@ class RowPreprocessor:
             cells = {name: rows[name] for name in files.files}
             rows |= tf.map_fn(files.prepare_cells, cells, fn_output_signature=specs)
         return self.prepare_batch(rows)
+
+    def explain_rows(self, rows: dict) -> tuple[dict, tf.Tensor]:
+        """As `__call__`, but a row with a cell of no use does not keep the others from their tensors.
+
+        Returns: the tensors, in which an input with such a cell is absent, and a string tensor `(batch,)`: what is
+            wrong with a row, such as `photo: damaged image; age: not a number`, `""` where nothing is.
+        """
+        rows = {name: tf.convert_to_tensor(rows[name]) for name in self.preprocessors}
+        errors = []
+        for name, preprocessor in self.preprocessors.items():
+            if preprocessor.media_type:
+                decoded, kinds = self.select([name])._decode_or_explain(name, rows[name])
+                rows |= decoded
+            else:
+                kinds = preprocessor.find_errors(rows[name])
+                is_usable = tf.reshape(tf.reduce_all(kinds == "", axis=1), [-1] + [1] * len(preprocessor.raw_shape))
+                rows[name] = tf.where(is_usable, rows[name], "")
+            for raw_name, kind in zip(self.raw_names[name], tf.unstack(kinds, axis=1), strict=True):
+                errors.append(tf.where(kind == "", "", f"{raw_name}: " + kind + "; "))
+        return self._prepare_usable(rows), tf.strings.regex_replace(tf.strings.join(errors), "; $", "")
+
+    def _decode_or_explain(self, name, cells):
+        """The first step for the files of an input, each by itself: what cannot be decoded is absent, and explained."""
+        count = tf.shape(cells, tf.int64)[0]
+        nothing = {key: tf.zeros(spec.shape[1:], spec.dtype) for key, spec in self.tensor_specs().items()}
+        decoded = tf.data.Dataset.range(count).map(lambda i: (i, self.prepare_cells({name: cells[i]}))).ignore_errors()
+        decoded = decoded.concatenate(tf.data.Dataset.from_tensors((count, nothing))).with_options(_UNOPTIMIZED)
+        indices, tensors = decoded.batch(count + 1).get_single_element()
+        last = tf.size(indices, tf.int64) - 1  # where `nothing` is
+        places = tf.tensor_scatter_nd_update(tf.fill([count], last), indices[:-1, tf.newaxis], tf.range(last))
+        kinds = tf.cond(
+            last == count,
+            lambda: tf.fill([count], ""),
+            lambda: tf.where(places < last, "", tf.map_fn(self.preprocessors[name].explain_file, cells)),
+        )
+        return {key: tf.gather(tensor, places) for key, tensor in tensors.items()}, kinds[:, tf.newaxis]
 
     def raw_specs(self) -> dict[str, tf.TensorSpec]:
         """The strings that are given for a batch of rows when columns are apart: one input a column."""
@@ -228,16 +340,31 @@ class RowPreprocessor:
         return specs
 
 
-def name_uniquely(wanted: str, taken: Iterable[str]) -> str:
-    """`wanted`, with a number behind it where it is taken.
+def _make_unoptimized():
+    """Options of a dataset that a request makes and uses once: the search for a faster one would take longer."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
+    return options
 
-    Example:
 
-    >>> name_uniquely("head", {"head", "head_2"})
-    'head_3'
-    """
-    name, number = wanted, 1
-    while name in taken:
-        number += 1
-        name = f"{wanted}_{number}"
-    return name
+_UNOPTIMIZED = _make_unoptimized()
+
+
+def to_strings(cells: np.ndarray) -> tf.Tensor:
+    """A string tensor of packed cells; text that is no Unicode, as JSON may hold, to bytes that are no UTF-8."""
+    try:
+        return tf.constant(cells, tf.string)
+    except ValueError:  # also of NumPy's
+        return tf.constant(np.frompyfunc(_encode, 1, 1)(cells), tf.string)
+
+
+def _encode(cell):
+    return cell.encode("utf-8", "surrogatepass") if isinstance(cell, str) else cell
+
+
+def attempt(function, cell, otherwise):
+    """`function(cell)`, or `otherwise` where it fails, in the graph."""
+    result = tf.data.Dataset.from_tensors(cell).map(function).ignore_errors()
+    result = result.concatenate(tf.data.Dataset.from_tensors(otherwise))
+    return result.take(1).get_single_element()

@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import keras
 import tensorflow as tf
 
-from mmkeras.data.cells import LIST
+from mmkeras.data.cells import LIST, strip
+from mmkeras.data.numbers import LARGEST, parse_number, parse_numbers
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.lookup import learn_values, make_table
 
 PADDING, UNKNOWN = 0, 1
 GAP_BUCKETS = 32
+_NO_MATCH, _NO_NUMBERS, _UNORDERED = "times do not match", "times are not numbers", "times out of order"
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -69,12 +72,20 @@ class HistoryPreprocessor(Preprocessor):
 
     def adapt(self, cells):
         items = (cell[0] for cell in cells) if self.times else cells
-        self.items = learn_values((item for row in items for item in row), self.vocabulary_size)
+        self.items = learn_values((item.strip() for row in items for item in row), self.vocabulary_size)
 
-    def pack(self, cells):
+    def pack(self, cells, whole=False):
         if self.times:
-            cells = [list(zip(*cell, strict=True)) for cell in cells]
-        return super().pack([cell[-self.sequence_length :] for cell in cells])
+            cells = [list(zip_longest(*cell, fillvalue="")) for cell in cells]
+        return super().pack(cells if whole else [self._shorten(cell) for cell in cells])
+
+    def _shorten(self, cell):
+        """The last items, and the one before them, from which the first gap is measured."""
+        kept = self.sequence_length + 1
+        if len(cell) <= kept:
+            return cell
+        items = [index for index, item in enumerate(cell) if (item[0] if self.times else item).strip()]
+        return cell[items[-kept] :] if len(items) >= kept else cell
 
     @property
     def tables(self) -> dict[str, tf.lookup.StaticHashTable]:
@@ -86,33 +97,53 @@ class HistoryPreprocessor(Preprocessor):
     def prepare_batch(self, batch):
         if not self.is_adapted:
             raise ValueError("History has not seen data yet: call `adapt(cells)`, use `from_source`, or give `items`.")
+        batch = strip(batch)
         items = batch[..., 0] if self.times else batch
-        is_item = tf.strings.length(items) > 0
+        is_item = items != ""
         ids = self._keep_last(tf.ragged.boolean_mask(self.tables["items"].lookup(items), is_item))
         if not self.times:
             return tf.stack([ids, tf.zeros_like(ids)], axis=2)
-        times = tf.strings.to_number(tf.where(is_item, batch[..., 1], "0"), tf.float64)
-        return tf.stack([ids, self._keep_last(tf.ragged.boolean_mask(_bucket_gaps(times), is_item))], axis=2)
+        times = tf.ragged.boolean_mask(parse_numbers(batch[..., 1])[0], is_item).to_tensor()
+        buckets = tf.RaggedTensor.from_tensor(_bucket_gaps(times), lengths=_count(is_item))
+        return tf.stack([ids, self._keep_last(buckets)], axis=2)
 
     def _keep_last(self, ragged):
         return ragged[:, -self.sequence_length :].to_tensor(PADDING, shape=(None, self.sequence_length))
 
-    def find_problems(self, cells):
-        known = None if self.items is None else set(self.items)
-        return [self._find_problems(cell, known) for cell in cells]
+    def find_errors(self, batch):
+        unreadable = super().find_errors(batch)
+        if not self.times:
+            return unreadable
+        is_item, has_time = tf.unstack(strip(batch) != "", axis=2)
+        numbers, are_numbers = parse_numbers(batch[..., 1])
+        # What stands between items without being one is left out with its time; a time behind the last is too much.
+        matches = tf.reduce_all(has_time | ~is_item, axis=1) & (_find_end(is_item) == _find_end(has_time))
+        timed = tf.ragged.boolean_mask(numbers, is_item)
+        kind = tf.where(_ascend(timed), "", _UNORDERED)
+        kind = tf.where(tf.reduce_all(are_numbers | ~has_time, axis=1), kind, _NO_NUMBERS)
+        kind = tf.where(matches, kind, _NO_MATCH)
+        return tf.where(unreadable == "", tf.stack([tf.fill(tf.shape(kind), ""), kind], axis=1), unreadable)
 
-    def _find_problems(self, cell, known):
-        items = cell[0] if self.times else cell
-        if self.times and len(cell[1]) != len(items):
-            detail = f"it has {len(items)} items and {len(cell[1])} times"
-            return [Finding("times do not match", detail, "give each item one time", True, 1)]
-        if self.times and not _are_ascending(cell[1]):
-            detail, remedy = "they are no ascending numbers of seconds", "sort the items by time"
-            return [Finding("times out of order", detail, remedy, True, 1)]
-        if known is not None and not any(item in known for item in items):
-            detail = f"none of its {len(items)} items is among the {len(known)} that the model learned"
-            return [Finding("unknown items only", detail, "train on rows that have them", False)]
-        return []
+    def explain(self, kind, cell, part):
+        if kind == _NO_MATCH:
+            detail = f"it has {len(cell[0])} items and {len(cell[1])} times"
+            return Finding(kind, detail, "give each item one time", True, part)
+        if kind == _NO_NUMBERS:
+            wrong = next(time for time in cell[1] if time.strip() and parse_number(time) is None)
+            return Finding(kind, f"{wrong!r} is none", "write times in seconds, as Unix time is", True, part)
+        if kind == _UNORDERED:
+            return Finding(kind, "they do not ascend", "sort the items by time", True, part)
+        return super().explain(kind, cell, part)
+
+    def find_remarks(self, cells):
+        known = None if self.items is None else set(self.items)
+        return [self._find_remarks(cell[0] if self.times else cell, known) for cell in cells]
+
+    def _find_remarks(self, items, known):
+        if known is None or any(item.strip() in known for item in items):
+            return []
+        detail = f"none of its {len(items)} items is among the {len(known)} that the model learned"
+        return [Finding("unknown items only", detail, "train on rows that have them", False)]
 
     def get_config(self) -> dict:
         return {
@@ -123,12 +154,19 @@ class HistoryPreprocessor(Preprocessor):
         }
 
 
-def _are_ascending(times):
-    try:
-        numbers = [float(time) for time in times]
-    except ValueError:
-        return False
-    return all(first <= second for first, second in zip(numbers, numbers[1:], strict=False))
+def _count(flags):
+    return tf.reduce_sum(tf.cast(flags, tf.int64), axis=1)
+
+
+def _find_end(flags):
+    """Position behind the last True of each row."""
+    return tf.reduce_max(tf.where(flags, tf.range(1, tf.shape(flags)[1] + 1), 0), axis=1)
+
+
+def _ascend(ragged):
+    """Whether the numbers of each row ascend."""
+    numbers = ragged.to_tensor(LARGEST)
+    return tf.reduce_all(numbers[:, 1:] >= numbers[:, :-1], axis=1)
 
 
 def _bucket_gaps(times):

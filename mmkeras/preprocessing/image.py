@@ -4,105 +4,55 @@ import functools
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mmkeras.data.cells import FILE
+from mmkeras.data.native import JPEG_START, PNG_EXIF_TEXT, PNG_START, PNG_TEXT_BYTES
 from mmkeras.data.report import Finding
-from mmkeras.preprocessing.base import Preprocessor
+from mmkeras.preprocessing.base import Preprocessor, attempt
+from mmkeras.preprocessing.exif import is_plain_jpeg, read_orientation
 
-_HEADER_BYTES = 32
-_JPEG = b"\xff\xd8\xff"
-_UNKNOWN_FORMAT = -1
-
-
-def _integer(header, start: int, count: int, little_endian: bool = False):
-    """The unsigned integer in `count` bytes of `header` from `start`."""
-    powers = [256**i for i in range(count)]
-    weights = tf.constant(powers if little_endian else powers[::-1], tf.int64)
-    return tf.reduce_sum(header[start : start + count] * weights)
-
-
-def _take_head(data, count):
-    """The first bytes of a file, uint8 `(count,)`, zeros after its end."""
-    return tf.io.decode_raw(tf.strings.substr(data, 0, count), tf.uint8, fixed_length=count)
-
-
-def _count_jpeg_pixels(data):
-    height_width_channels = tf.io.extract_jpeg_shape(data, output_type=tf.int32)
-    return tf.reduce_prod(tf.cast(height_width_channels[:2], tf.int64))
-
-
-def count_pixels(data):
-    """Width times height that an encoded image claims in its header, without decoding it; -1 for other formats.
-
-    Args:
-        data: scalar string tensor, the bytes of a PNG, JPEG, GIF or BMP.
-
-    Returns: scalar int64 tensor.
-    """
-    header = tf.cast(_take_head(data, _HEADER_BYTES), tf.int64)
-    starts_with = lambda magic: tf.strings.substr(data, 0, len(magic)) == magic  # noqa: E731
-    return tf.case(
-        [
-            (starts_with(b"\x89PNG\r\n\x1a\n"), lambda: _integer(header, 16, 4) * _integer(header, 20, 4)),
-            (starts_with(_JPEG), lambda: _count_jpeg_pixels(data)),
-            (starts_with(b"GIF8"), lambda: _integer(header, 6, 2, True) * _integer(header, 8, 2, True)),
-            (
-                starts_with(b"BM"),
-                # Both are signed: a negative height says that the first row is the top one.
-                lambda: tf.abs(_signed(_integer(header, 18, 4, True)) * _signed(_integer(header, 22, 4, True))),
-            ),
-        ],
-        default=lambda: tf.constant(_UNKNOWN_FORMAT, tf.int64),
-    )
-
-
-@functools.cache
-def _compile_count_pixels():
-    """`count_pixels` as one graph, an order of magnitude faster than op by op."""
-    return tf.function(count_pixels, input_signature=[tf.TensorSpec((), tf.string)]).get_concrete_function()
-
-
-def _signed(unsigned):
-    return tf.where(unsigned >= 2**31, unsigned - 2**32, unsigned)
-
-
-_EXIF_BYTES = 2048  # from the beginning of a file; the orientation is among the first entries
-_EXIF_START = 512  # before which it begins
-_EXIF_ENTRIES = 64
-_ORIENTATION = 0x0112
 _RATIOS = (1, 2, 4, 8)
+_SCANS = 16  # how often a JPEG may go over `max_pixels`; progressive ones do so about ten times
+_NO_IMAGE, _DAMAGED = "not an image", "damaged image"
+_TOO_LARGE, _TOO_MANY_SCANS, _NOT_PLAIN = "image too large", "too many scans", "not a plain image"
 
 
-def read_orientation(data):
-    """How a JPEG says that it is to be turned, 1 to 8 as in the EXIF standard; 1, not at all, where it does not say.
+def _starts_with(data, start):
+    return tf.strings.substr(data, 0, len(start)) == start
 
-    Args:
-        data: scalar string tensor, the bytes of a JPEG.
 
-    Returns: scalar int32 tensor.
+def _count_scans(data):
+    """How many scans a JPEG has at most; between the parts of their codes the byte 0xFF has a 0 behind it."""
+    content = tf.io.decode_raw(data, tf.uint8)
+    return tf.reduce_sum(tf.cast((content[:-1] == 0xFF) & (content[1:] == 0xDA), tf.int64))
+
+
+def _read_png_header(data):
+    """Height and width, int64, and whether a PNG is decoded here: it has not 16 bits, of which TensorFlow cuts off the
+    lower 8, and is not turned by what is packed.
     """
-    head = tf.cast(_take_head(data, _EXIF_BYTES), tf.int32)
-    at = lambda offsets: tf.gather(head, tf.clip_by_value(offsets, 0, _EXIF_BYTES - 1))  # noqa: E731
-    starts = tf.range(2, _EXIF_START)
-    is_start = tf.ones_like(starts, tf.bool)
-    for offset, byte in enumerate(b"\xff\xe1??Exif\0\0"):
-        if byte != ord("?"):  # the length of the segment
-            is_start &= at(starts + offset) == byte
-    tiff = starts[tf.argmax(is_start)] + 10
-    step = tf.where(at(tiff) == ord("I"), 1, -1)  # Intel's order of bytes, or Motorola's
-    two = lambda offsets: at(offsets + (1 - step) // 2) + 256 * at(offsets + (1 + step) // 2)  # noqa: E731
-    directory = tiff + two(tiff + 4 + (1 - step))  # the lower half of 4 bytes
-    entries = directory + 2 + 12 * tf.range(_EXIF_ENTRIES)
-    is_orientation = (two(entries) == _ORIENTATION) & (tf.range(_EXIF_ENTRIES) < two(directory))
-    value = two(entries[tf.argmax(is_orientation)] + 8)
-    is_said = tf.reduce_any(is_start) & tf.reduce_any(is_orientation) & (value >= 1) & (value <= 8)
-    return tf.where(is_said, value, 1)
+    head = tf.strings.substr(data, 0, PNG_TEXT_BYTES)
+    header = tf.cast(tf.io.decode_raw(tf.strings.substr(head, 0, 26), tf.uint8, fixed_length=26), tf.int64)
+    width_height = tf.linalg.matvec(tf.reshape(header[16:24], (2, 4)), tf.constant([2**24, 2**16, 2**8, 1], tf.int64))
+    is_plain = (header[24] <= 8) & (tf.size(tf.strings.split(head, PNG_EXIF_TEXT, maxsplit=1)) < 2)
+    return width_height[::-1], is_plain
 
 
-def _may_have_exif(data):
-    head = _take_head(data, _EXIF_START + 1)
-    return tf.reduce_any((head[:-1] == ord("E")) & (head[1:] == ord("x")))
+def _read_size(data):
+    """Height, width and channels, int64, as the header of a JPEG says; of a PNG the channels are given as 1, and of all
+    else there is 0.
+    """
+    nothing = tf.zeros((3,), tf.int32)
+    read_jpeg = lambda: attempt(tf.io.extract_jpeg_shape, data, nothing)  # noqa: E731
+    jpeg_size = tf.cast(tf.cond(_starts_with(data, JPEG_START), read_jpeg, lambda: nothing), tf.int64)
+    png_size = tf.concat([_read_png_header(data)[0], [1]], axis=0)
+    return tf.where(_starts_with(data, PNG_START), png_size, jpeg_size)
+
+
+def _decode_jpeg(data, ratio):
+    return tf.io.decode_jpeg(data, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")  # as Pillow does
 
 
 def _turn(pixels, orientation):
@@ -121,9 +71,13 @@ def _turn(pixels, orientation):
     return tf.switch_case(orientation - 1, ways)
 
 
-def _require(condition, message):
+def _require(condition, kind):
     """As `tf.debugging.Assert`, without a branch around it."""
-    return tf.raw_ops.Assert(condition=condition, data=[message])
+    return tf.raw_ops.Assert(condition=condition, data=[kind])
+
+
+def _turn_png(pixels, data):
+    return _turn(pixels, read_orientation(data, is_png=True))
 
 
 def _apart(function, *arguments):
@@ -136,10 +90,11 @@ def _apart(function, *arguments):
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class ImagePreprocessor(Preprocessor):
-    """Bytes of a PNG, JPEG, GIF (first frame) or BMP to pixels `(height, width, 3)`, uint8 in [0, 255].
+    """Bytes of a PNG or JPEG to pixels `(height, width, 3)`, uint8 in [0, 255], as Pillow reads them.
 
-    Transparency is dropped, gray is repeated to three channels, and a JPEG is turned as its EXIF data say. A JPEG that
-    is at least twice the size is decoded at 1/2, 1/4 or 1/8 of its own, which averages over its pixels.
+    Transparency is dropped, gray is repeated to three channels, and an image is turned as its EXIF or XMP data say. A
+    JPEG that is at least twice the size is decoded at 1/2, 1/4 or 1/8 of its own, which averages over its pixels. All
+    other formats, PNG of 16 bits and JPEG in CMYK become PNG outside of the graph (`mmkeras.data.media`).
 
     Args:
         size: `(height, width)` in pixels, or one number for both.
@@ -179,43 +134,56 @@ class ImagePreprocessor(Preprocessor):
         return {"max_pixels": self.max_pixels}
 
     def prepare_cell(self, cell):
-        is_jpeg = tf.strings.substr(cell, 0, len(_JPEG)) == _JPEG
-        pixels = tf.cond(is_jpeg, lambda: self._decode_jpeg(cell), lambda: self._decode_other_or_nothing(cell))
+        is_jpeg = _starts_with(cell, JPEG_START)
+        pixels = tf.cond(is_jpeg, lambda: self._decode_jpeg(cell), lambda: self._decode_png_or_nothing(cell))
         return tf.ensure_shape(self._resize(pixels), self.shape)
 
-    def _decode_other_or_nothing(self, cell):
+    def _decode_png_or_nothing(self, cell):
         nothing = tf.zeros((1, 1, 3), tf.uint8)
-        return tf.cond(self.is_present(cell), lambda: self._decode_other(cell), lambda: nothing)
+        return tf.cond(self.is_present(cell), lambda: self._decode_png(cell), lambda: nothing)
 
-    def _decode_other(self, data):
-        pixel_count = _apart(count_pixels, data)
+    def _decode_png(self, data):
+        height_width, is_plain = _read_png_header(data)
         checks = [
-            _require(pixel_count > 0, "The cell is not a PNG, JPEG, GIF or BMP image."),
-            self._require_size(pixel_count),
+            _require(_starts_with(data, PNG_START), _NO_IMAGE),
+            _require(is_plain, _NOT_PLAIN),
+            _require(self._is_small(height_width), _TOO_LARGE),
         ]
         with tf.control_dependencies(checks):
-            return tf.io.decode_image(data, channels=3, expand_animations=False)
+            pixels = tf.io.decode_png(data, channels=3)
+        return _apart(_turn_png, pixels, data)
 
     def _decode_jpeg(self, data):
-        height_width = tf.io.extract_jpeg_shape(data)[:2]
-        with tf.control_dependencies([self._require_size(tf.reduce_prod(tf.cast(height_width, tf.int64)))]):
+        shape = tf.cast(tf.io.extract_jpeg_shape(data), tf.int64)
+        height_width = shape[:2]
+        checks = [
+            _require(shape[2] != 4, _NOT_PLAIN),
+            _require(self._is_small(height_width), _TOO_LARGE),
+            _require(self._has_few_scans(data, height_width), _TOO_MANY_SCANS),
+        ]
+        with tf.control_dependencies(checks):
             shrinks = tf.reduce_all(height_width >= 2 * min(self.size))
         return tf.cond(
-            shrinks | _may_have_exif(data),
+            shrinks | ~is_plain_jpeg(data),
             lambda: _apart(self._decode_turned_at_ratio, data, height_width),
-            lambda: tf.io.decode_jpeg(data, channels=3),
+            lambda: _decode_jpeg(data, 1),
         )
 
     def _decode_turned_at_ratio(self, data, height_width):
-        orientation = read_orientation(data)
+        orientation = tf.cond(is_plain_jpeg(data), lambda: 1, lambda: read_orientation(data, is_png=False))
         height_width = tf.where(orientation > 4, height_width[::-1], height_width)
-        halvings = tf.math.log(tf.reduce_min(height_width / tf.constant(self.size))) / math.log(2) + 1e-6
+        halvings = tf.math.log(tf.reduce_min(height_width / tf.constant(self.size, tf.int64))) / math.log(2) + 1e-6
         choice = tf.clip_by_value(tf.cast(tf.floor(halvings), tf.int32), 0, len(_RATIOS) - 1)
-        decoders = [functools.partial(tf.io.decode_jpeg, data, channels=3, ratio=ratio) for ratio in _RATIOS]
+        decoders = [functools.partial(_decode_jpeg, data, ratio) for ratio in _RATIOS]
         return _turn(tf.switch_case(choice, decoders), orientation)
 
-    def _require_size(self, pixel_count):
-        return _require(pixel_count <= self.max_pixels, f"The image has more than max_pixels={self.max_pixels} pixels.")
+    def _is_small(self, height_width):
+        """Whether an image of this size, which its header says, may be decoded."""
+        # Each by itself too: their product may be too large for the integer.
+        return (tf.reduce_prod(height_width) <= self.max_pixels) & tf.reduce_all(height_width <= self.max_pixels)
+
+    def _has_few_scans(self, data, height_width):
+        return _count_scans(data) * tf.reduce_prod(height_width) <= _SCANS * self.max_pixels
 
     def _resize(self, pixels):
         if self.fit == "pad":
@@ -226,33 +194,38 @@ class ImagePreprocessor(Preprocessor):
             pixels = tf.image.resize(pixels, self.size, antialias=self.antialias)
         return tf.cast(pixels + 0.5, tf.uint8)  # rounded; both kinds of averages stay within [0, 255]
 
+    def explain_file(self, cell):
+        is_png, is_jpeg = _starts_with(cell, PNG_START), _starts_with(cell, JPEG_START)
+        *height_width, channels = tf.unstack(_read_size(cell))
+        is_plain = tf.where(is_png, _read_png_header(cell)[1], channels != 4)
+        height_width = tf.stack(height_width)
+        # A sum, because what depends on the pixels alone is not left out of the graph.
+        total = attempt(lambda data: tf.reduce_sum(tf.cast(self.prepare_cell(data), tf.int64)), cell, np.int64(-1))
+        kind = tf.where(total >= 0, "", _DAMAGED)
+        kind = tf.where(is_png | self._has_few_scans(cell, height_width), kind, _TOO_MANY_SCANS)
+        kind = tf.where(self._is_small(height_width), kind, _TOO_LARGE)
+        kind = tf.where(is_plain, kind, _NOT_PLAIN)
+        return tf.where(is_png | is_jpeg | ~self.is_present(cell), kind, _NO_IMAGE)
+
     def find_problems(self, cells):
         return [[finding] if (finding := self._find_problem(cell)) else [] for cell in cells]
 
     def _find_problem(self, data):
         try:
-            pixel_count = int(_compile_count_pixels()(tf.constant(data)))
-        except tf.errors.InvalidArgumentError:
-            return Finding("damaged image", "its JPEG header cannot be read", "replace the file", True)
-        if pixel_count == _UNKNOWN_FORMAT:
-            return Finding(
-                "not an image",
-                f"it starts with {data[:8]!r}, which is no PNG, JPEG, GIF or BMP",
-                "convert the file to PNG or JPEG",
-                True,
-            )
-        if pixel_count > self.max_pixels:
-            return Finding(
-                "image too large",
-                f"it has {pixel_count / 1e6:.1f} megapixels, more than the {self.max_pixels / 1e6:.1f} allowed",
-                f"shrink the file, or allow it by mk.Image(max_pixels={pixel_count})",
-                True,
-            )
-        try:
-            tf.io.decode_image(data, channels=3, expand_animations=False)
-        except tf.errors.InvalidArgumentError:
-            return Finding("damaged image", f"its {len(data)} bytes cannot be decoded", "replace the file", True)
-        return None
+            self.compile_cell(self.prepare_cell)(data)
+            return None
+        except (tf.errors.InvalidArgumentError, UnicodeDecodeError):  # of a message that holds bytes of the file
+            kind = self.compile_cell(self.explain_file)(data).numpy().decode()
+        if kind == _TOO_LARGE:
+            pixels = math.prod(self.compile_cell(_read_size)(data).numpy()[:2].tolist())
+            detail = f"it has {pixels / 1e6:.1f} megapixels, more than the {self.max_pixels / 1e6:.1f} allowed"
+            return Finding(kind, detail, f"shrink the file, or allow it by mk.Image(max_pixels={pixels})", True)
+        if kind == _TOO_MANY_SCANS:
+            return Finding(kind, "its pixels are sent in parts over and over", "save the image anew", True)
+        if kind in (_NO_IMAGE, _NOT_PLAIN):
+            detail = f"it starts with {data[:8]!r}, and is no PNG or JPEG of 8 bits in RGB or gray"
+            return Finding(kind, detail, "convert the file to PNG or JPEG", True)
+        return Finding(kind, f"its {len(data)} bytes cannot be decoded", "replace the file", True)
 
     def get_config(self) -> dict:
         return {

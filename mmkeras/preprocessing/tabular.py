@@ -1,7 +1,7 @@
 """Numbers, categories and dates of a row to one tensor."""
 
 import math
-import re
+import warnings
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -9,22 +9,24 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.data.cells import strip
-from mmkeras.data.numbers import parse_number
+from mmkeras.data.dates import parse_dates
+from mmkeras.data.numbers import ROUNDING, advise, measure, parse_number, parse_numbers
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.lookup import learn_values, make_table
 
-_DATE = r"(\d{4})-(\d{2})-(\d{2})([T ].*)?"  # ISO 8601; a time of day is not used
 _DATE_FEATURES = ("day", "weekday_sin", "weekday_cos", "season_sin", "season_cos")
+_NO_NUMBER, _NO_DATE = "not a number", "not a date"
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class TabularPreprocessor(Preprocessor):
     """Cells of several columns to features `(features, 2)`, float32: for each its value, and 1 where it is missing.
 
-    The value of a number is `(x - mean) / deviation`. That of a category is its index in the vocabulary, from 1, and 0
-    for a value that was not among them. A date (ISO 8601) gives five features: the day, normalized as a number, and
-    sine and cosine of the day of the week and of the year. The value of a missing cell is 0.
+    The value of a number is `(x - mean) / deviation`, or 0 where all training rows had the same. That of a category is
+    its index in the vocabulary, from 1, and 0 for a value that was not among them. A date (ISO 8601) gives five
+    features: the day, normalized as a number, and sine and cosine of the day of the week and of the year. The value of
+    a missing cell is 0.
 
     Args:
         numbers, categories, dates: names of columns.
@@ -51,7 +53,7 @@ class TabularPreprocessor(Preprocessor):
         vocabularies: Mapping[str, Sequence[str]] | None = None,
         vocabulary_size: int = 1000,
     ):
-        self.numbers, self.categories, self.dates = list(numbers), list(categories), list(dates)
+        self.numbers, self.categories, self.dates = (list(map(str, names)) for names in (numbers, categories, dates))
         self.parts = (*self.numbers, *self.categories, *self.dates)
         if not self.parts or len(set(self.parts)) < len(self.parts):
             raise ValueError(
@@ -90,9 +92,21 @@ class TabularPreprocessor(Preprocessor):
     def adapt(self, cells):
         columns = dict(zip(self.parts, zip(*cells, strict=True), strict=True))
         if self.statistics is None:
-            numbers = {name: _to_numbers(columns[name]) for name in self.numbers}
-            days = {name: _to_days(tf.constant(_list_dates(columns[name]))).numpy() for name in self.dates}
-            self.statistics = {name: _measure(values) for name, values in {**numbers, **days}.items()}
+            self.statistics = {}
+            for names, parse in ((self.numbers, parse_numbers), (self.dates, parse_dates)):
+                for name in names:
+                    filled = [cell for cell in columns[name] if cell.strip()]
+                    values, are_usable = parse(tf.constant(filled, tf.string, shape=(len(filled),)))
+                    if not np.all(are_usable):
+                        wrong = filled[int(np.argmin(are_usable))]
+                        raise ValueError(f"Column '{name}' of Tabular holds a cell that it cannot use: {wrong!r}.")
+                    self.statistics[name] = measure(values.numpy())
+            if constant := [name for name in self.statistics if self.statistics[name][1] == 0]:
+                warnings.warn(
+                    f"The columns {constant} have the same value in all rows, or none at all, from which nothing can "
+                    "be learned: they are ignored. Leave them out.",
+                    stacklevel=2,
+                )
         if self.vocabularies is None:
             stripped = {name: (cell.strip() for cell in columns[name]) for name in self.categories}
             self.vocabularies = {name: learn_values(cells, self.vocabulary_size) for name, cells in stripped.items()}
@@ -111,45 +125,69 @@ class TabularPreprocessor(Preprocessor):
                 f"`statistics` and `vocabularies`. Received: statistics={self.statistics}, "
                 f"vocabularies={self.vocabularies}"
             )
-        cells = dict(zip(self.parts, tf.unstack(strip(batch), axis=1), strict=True))
+        cells = self._split(batch)
         missing = {name: tf.equal(column, "") for name, column in cells.items()}
         features, flags = [], []
         for name in self.numbers:
-            features.append(self._normalize(name, _parse_numbers(cells[name], missing[name])))
+            features.append(self._normalize(name, parse_numbers(cells[name])[0]))
             flags.append(missing[name])
         for name in self.categories:
             features.append(tf.cast(self.tables[name].lookup(cells[name]), tf.float32))
             flags.append(missing[name])
         for name in self.dates:
-            days = _to_days(tf.where(missing[name], "1970-01-01", cells[name]))
+            days = parse_dates(cells[name])[0]
             features += [self._normalize(name, days), *_wave(days + 3, 7), *_wave(days, 365.2425)]
             flags += len(_DATE_FEATURES) * [missing[name]]
         features, flags = tf.stack(features, axis=1), tf.stack(flags, axis=1)
         return tf.stack([tf.where(flags, 0.0, features), tf.cast(flags, tf.float32)], axis=2)
 
+    def _split(self, batch):
+        return dict(zip(self.parts, tf.unstack(strip(batch), axis=1), strict=True))
+
     def _normalize(self, name, values):
         mean, deviation = self.statistics[name]
-        return tf.cast((values - mean) / deviation, tf.float32)
+        return tf.cast((values - mean) / deviation, tf.float32) if deviation else tf.zeros_like(values, tf.float32)
 
-    def find_problems(self, cells):
-        known = {name: set(values) for name, values in (self.vocabularies or {}).items()}
-        stripped = [[cell.strip() for cell in row] for row in cells]
+    def find_errors(self, batch):
+        kinds = []
+        for name, cells in self._split(batch).items():
+            is_usable = tf.equal(cells, "")
+            if name in self.numbers:
+                kinds.append(tf.where(is_usable | parse_numbers(cells)[1], "", _NO_NUMBER))
+            elif name in self.dates:
+                kinds.append(tf.where(is_usable | parse_dates(cells)[1], "", _NO_DATE))
+            else:
+                kinds.append(tf.fill(tf.shape(cells), ""))
+        unreadable = super().find_errors(batch)
+        return tf.where(unreadable == "", tf.stack(kinds, axis=1), unreadable)
+
+    def explain(self, kind, cell, part):
+        if kind == _NO_NUMBER:
+            return Finding(kind, f"{cell[part]!r} is no finite number", advise(cell[part]), True, part)
+        if kind == _NO_DATE:
+            remedy = "write it as 2024-12-31, or leave the cell empty"
+            return Finding(kind, f"{cell[part]!r} is no date", remedy, True, part)
+        return super().explain(kind, cell, part)
+
+    def find_remarks(self, cells):
+        known = {name: frozenset(values) for name, values in (self.vocabularies or {}).items()}
         return [
-            [f for part, cell in enumerate(row) if cell and (f := self._find_problem(part, cell, known))]
-            for row in stripped
+            [f for part, cell in enumerate(row) if (f := self._find_remark(part, cell.strip(), known))] for row in cells
         ]
 
-    def _find_problem(self, part, cell, known):
+    def _find_remark(self, part, cell, known):
         name = self.parts[part]
-        if name in self.numbers and parse_number(cell) is None:
-            detail, remedy = f"{cell!r} is no finite number", "write it as 1234.5, or leave the cell empty"
-            return Finding("not a number", detail, remedy, True, part)
-        if name in self.dates and not _is_date(cell):
-            detail, remedy = f"{cell!r} is no date", "write it as 2024-12-31, or leave the cell empty"
-            return Finding("not a date", detail, remedy, True, part)
-        if name in known and cell not in known[name]:
-            detail = f"{cell!r} was not among the {len(known[name])} values that the model learned"
-            return Finding("unknown category", detail, "correct it, or train on rows that have it", False, part)
+        if cell and name in known and cell not in known[name]:
+            remedy = "correct it, or train on rows that have it"
+            if len(known[name]) == self.vocabulary_size:
+                remedy = f"give Tabular a `vocabulary_size` of more than {self.vocabulary_size}"
+            detail = f"{cell!r} is not among the {len(known[name])} values that the model learned"
+            return Finding("unknown category", detail, remedy, False, part)
+        if cell and name in self.numbers and (self.statistics or {}).get(name, [0, 1])[1] == 0:
+            mean = self.statistics[name][0]
+            if not math.isclose(parse_number(cell), mean, rel_tol=ROUNDING):
+                detail = f"all rows of the training had {mean!r}, so that the model does not see it"
+                return Finding("number ignored", detail, "train on rows that differ in it", False, part)
         return None
 
     def get_config(self) -> dict:
@@ -161,49 +199,6 @@ class TabularPreprocessor(Preprocessor):
             "vocabularies": self.vocabularies,
             "vocabulary_size": self.vocabulary_size,
         }
-
-
-def _measure(values):
-    """Mean and deviation of the values, to divide by: 1 where all are the same, or there are none."""
-    if not len(values):
-        return [0.0, 1.0]
-    return [float(np.mean(values)), float(np.std(values)) or 1.0]
-
-
-def _to_numbers(cells):
-    return np.array([float(cell) for cell in cells if cell.strip()], "float64")
-
-
-def _parse_numbers(cells, missing):
-    values = tf.strings.to_number(tf.where(missing, "0", cells), tf.float64)
-    return tf.debugging.assert_all_finite(values, "A number is infinite, or not a number.")
-
-
-def _is_date(cell):
-    try:
-        np.datetime64(cell[:10], "D")
-    except ValueError:
-        return False
-    return re.fullmatch(_DATE, cell, re.ASCII) is not None
-
-
-def _list_dates(cells):
-    return [cell.strip() for cell in cells if cell.strip()] or ["1970-01-01"]
-
-
-def _to_days(cells):
-    """Days since 1970-01-01 of ISO dates, float64; Hinnant, "chrono-Compatible Low-Level Date Algorithms" (2014)."""
-    is_date = tf.reduce_all(tf.strings.regex_full_match(cells, _DATE))
-    check = tf.debugging.assert_equal(is_date, True, "A date is not written as 2024-12-31.")
-    with tf.control_dependencies([check] if check is not None else []):  # None when run eagerly
-        year, month, day = (
-            tf.strings.to_number(tf.strings.regex_replace(cells, f"^{_DATE}$", rf"\{group}"), tf.int32)
-            for group in (1, 2, 3)
-        )
-    year -= tf.cast(month <= 2, tf.int32)  # a year that begins in March, so that the leap day is its last
-    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    days = 365 * year + year // 4 - year // 100 + year // 400 + day_of_year - 719468
-    return tf.cast(days, tf.float64)
 
 
 def _wave(days, period):

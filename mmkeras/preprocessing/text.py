@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
-from mmkeras.preprocessing.tokenizers import RESERVED_TOKENS, Tokenizer, WordPiece
+from mmkeras.preprocessing.tokenizers import RESERVED_TOKENS, SentencePiece, Tokenizer
 
 LONGEST_LEARNED = 512
 
@@ -19,7 +19,7 @@ class TextPreprocessor(Preprocessor):
     Text of white space only counts as absent.
 
     Args:
-        tokenizer: a `Tokenizer`; None for `WordPiece()`.
+        tokenizer: a `Tokenizer`; None for `SentencePiece()`.
         sequence_length: tokens a row, with those that are added; None to learn the length of the longest text by
             `adapt`, at most 512.
         start_token: a piece to put before each text, such as `[CLS]`; None for nothing.
@@ -50,7 +50,7 @@ class TextPreprocessor(Preprocessor):
                 "`tokenizer` of Text is an object from `mk.tokenizers`, such as WordPiece(vocabulary). "
                 f"Received: tokenizer of type {type(tokenizer).__name__}"
             )
-        self.tokenizer = WordPiece() if tokenizer is None else tokenizer
+        self.tokenizer = SentencePiece() if tokenizer is None else tokenizer
         self.sequence_length = sequence_length
         self.start_token = start_token
         self.end_token = end_token
@@ -109,17 +109,21 @@ class TextPreprocessor(Preprocessor):
             ids = tf.concat([*start, ids, *end], axis=1)
         return ids.to_tensor(0, shape=(None, self.sequence_length))
 
-    def find_problems(self, cells):
+    def find_remarks(self, cells):
         if self.vocabulary is None:
-            return super().find_problems(cells)
-        ids = self.tokenizer.tokenize(tf.constant(cells))
+            return super().find_remarks(cells)
+        unreadable, lengths = self.compile(self._measure)(tf.constant(cells))
+        return [self._find(*facts) for facts in zip(unreadable.numpy(), lengths.numpy(), strict=True)]
+
+    def _measure(self, texts):
+        """For each text whether the model sees none of its words, and how many tokens it has."""
+        ids = self.tokenizer.tokenize(texts)
         is_word = tf.constant(
             [any(map(str.isalnum, piece)) and piece not in RESERVED_TOKENS for piece in self.vocabulary]
         )
         has_known = tf.reduce_any(tf.ragged.map_flat_values(lambda flat: tf.gather(is_word, flat), ids), axis=1)
         has_unknown = tf.reduce_any(ids == self.tokenizer.find_id(self.tokenizer.unknown_token), axis=1)
-        unreadable = (has_unknown & ~has_known).numpy()
-        return [self._find(*facts) for facts in zip(unreadable, ids.row_lengths().numpy(), strict=True)]
+        return has_unknown & ~has_known, ids.row_lengths()
 
     def _find(self, unreadable, length):
         if unreadable:

@@ -1,13 +1,20 @@
 """Text to pieces of a vocabulary, in the graph."""
 
+import base64
+import io
+from collections import Counter
 from collections.abc import Sequence
 
 import keras
+import sentencepiece
 import tensorflow as tf
 import tensorflow_text as tf_text
-from tensorflow_text.tools.wordpiece_vocab import bert_vocab_from_dataset
+from sentencepiece import sentencepiece_model_pb2
 
 RESERVED_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_LONGEST_WORD = 400  # bytes of a word that WordPiece splits; a longer one is [UNK]
+_TIE = 1e-6  # of two ways with as few pieces the one with those learned earlier
+_LEARNED_LINES, _LONGEST_LINE = 200_000, 1 << 20  # lines taken at random where there are more, and their bytes
 
 
 class Tokenizer:
@@ -53,6 +60,9 @@ class Tokenizer:
     def from_config(cls, config):
         return cls(**config)
 
+    def __reduce__(self):  # without ops, which cannot be pickled
+        return type(self).from_config, (self.get_config(),)
+
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class WordPiece(Tokenizer):
@@ -61,9 +71,11 @@ class WordPiece(Tokenizer):
     Text is normalized, split at spaces, punctuation and around each Chinese character, and each word into the longest
     pieces; those that continue a word begin with `##`.
 
+    A word with a character that no piece has is `[UNK]` as a whole; `SentencePiece` loses the character only, and suits
+    scripts without spaces.
+
     Args:
-        vocabulary: the pieces, `[PAD]` first and `[UNK]` among them; None to learn them by `adapt`.
-        vocabulary_size: how many pieces `adapt` aims at.
+        vocabulary: the pieces, `[PAD]` first and `[UNK]` among them, as those of a pretrained BERT.
         lowercase: fold case.
         strip_accents: take marks off letters; None for what `lowercase` says, as BERT does.
 
@@ -76,20 +88,12 @@ class WordPiece(Tokenizer):
     [[2, 3, 1, 2]]
     """
 
-    def __init__(
-        self,
-        vocabulary: Sequence[str] | None = None,
-        vocabulary_size: int = 8000,
-        lowercase: bool = True,
-        strip_accents: bool | None = None,
-    ):
-        self.vocabulary = None if vocabulary is None else list(vocabulary)
-        self.vocabulary_size = vocabulary_size
+    def __init__(self, vocabulary: Sequence[str], lowercase: bool = True, strip_accents: bool | None = None):
+        self.vocabulary = list(vocabulary)
         self.lowercase = lowercase
         self.strip_accents = lowercase if strip_accents is None else strip_accents
         self._ops = None
-        if self.vocabulary is not None:
-            self._check_vocabulary()
+        self._check_vocabulary()
 
     def _check_vocabulary(self):
         if self.vocabulary[:1] != ["[PAD]"] or "[UNK]" not in self.vocabulary:
@@ -102,19 +106,14 @@ class WordPiece(Tokenizer):
             raise ValueError(f"A piece stands once in the vocabulary of WordPiece. Received twice: {twice[:5]}")
 
     def adapt(self, texts):
-        if self.vocabulary is None:
-            self.vocabulary = bert_vocab_from_dataset.bert_vocab_from_dataset(
-                tf.data.Dataset.from_tensor_slices(list(texts)).batch(1000).map(self._fold),
-                self.vocabulary_size,
-                list(RESERVED_TOKENS),
-                bert_tokenizer_params={"lower_case": False},
-            )
+        """Nothing: the vocabulary is given."""
 
     def tokenize(self, texts):
         if self._ops is None:
             with tf.init_scope():  # its tables are built once, also when first asked for inside a graph
                 self._ops = tf_text.FastBertTokenizer(
                     self.vocabulary,
+                    max_bytes_per_word=_LONGEST_WORD,
                     lower_case_nfd_strip_accents=False,  # it would fold more than BERT does: ß to ss, … to ...
                     token_out_type=tf.int32,
                     support_detokenization=False,
@@ -137,7 +136,111 @@ class WordPiece(Tokenizer):
     def get_config(self):
         return {
             "vocabulary": self.vocabulary,
-            "vocabulary_size": self.vocabulary_size,
             "lowercase": self.lowercase,
             "strip_accents": self.strip_accents,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{key: value for key, value in config.items() if key != "vocabulary_size"})  # of older files
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class SentencePiece(Tokenizer):
+    """The pieces that SentencePiece finds in a text (Kudo and Richardson, 2018).
+
+    Pieces may begin and end anywhere in a word, so that it suits scripts with and without spaces; one that begins a
+    word starts with `▁`. Text is normalized by NFKC, which keeps accents and vowel signs. A character that was not
+    learned is one `[UNK]`.
+
+    The vocabulary is that of byte-pair encoding (Sennrich et al., 2016), and a text is split into as few of its pieces
+    as possible (Schmidt et al., "Tokenization Is More Than Compression", 2024): it is written as a unigram model in
+    which every piece costs the same, which TensorFlow Text runs fastest.
+
+    Args:
+        model: the bytes of a SentencePiece unigram model, or the same in base64; None to learn one by `adapt`.
+        vocabulary_size: how many pieces to learn at most.
+        lowercase: fold case, in what is learned.
+
+    Raises:
+        ValueError: for a model of another kind, or without padding as its piece 0; for texts without a character that
+            can be learned.
+
+    Example:
+
+    >>> tokenizer = mk.tokenizers.SentencePiece()
+    >>> tokenizer.adapt(["red tea", "red cup", "tea cup"] * 10)
+    >>> [tokenizer.vocabulary[i] for i in tokenizer.tokenize(tf.constant(["Red cup"]))[0]]
+    ['▁red', '▁cup']
+    """
+
+    def __init__(self, model: bytes | str | None = None, vocabulary_size: int = 8000, lowercase: bool = True):
+        self.model = base64.b64decode(model) if isinstance(model, str) else model
+        self.vocabulary_size = vocabulary_size
+        self.lowercase = lowercase
+        self.vocabulary = None
+        self._ops = None
+        if self.model is not None:
+            self._read_model()
+
+    def _read_model(self):
+        model = sentencepiece_model_pb2.ModelProto.FromString(self.model)
+        self.vocabulary = [piece.piece for piece in model.pieces]
+        self.unknown_token = self.vocabulary[model.trainer_spec.unk_id]
+        if model.trainer_spec.model_type != model.trainer_spec.UNIGRAM or model.trainer_spec.pad_id != 0:
+            raise ValueError(
+                "SentencePiece takes a unigram model whose piece 0 is the padding (`--model_type=unigram --pad_id=0 "
+                f"--unk_id=1`). Received: model_type={model.trainer_spec.model_type}, "
+                f"pad_id={model.trainer_spec.pad_id}"
+            )
+
+    def adapt(self, texts):
+        if self.model is not None:
+            return
+        counts = Counter(character for text in texts for character in text)
+        common = {character for character, _ in counts.most_common(self.vocabulary_size // 2)}
+        lines = ("".join(filter(common.__contains__, line)) for text in texts for line in text.splitlines())
+        learned = io.BytesIO()
+        try:
+            self._train(lines, learned)
+        except RuntimeError as error:
+            raise ValueError(f"SentencePiece learns nothing from these {len(texts):,} texts: {error}") from None
+        model = sentencepiece_model_pb2.ModelProto.FromString(learned.getvalue())
+        model.trainer_spec.model_type = model.trainer_spec.UNIGRAM
+        for rank, piece in enumerate(model.pieces):
+            if piece.type == piece.NORMAL:
+                piece.score = -1 - _TIE * rank
+        self.model = model.SerializeToString()
+        self._read_model()
+
+    def _train(self, lines, model_writer):
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(line for line in lines if line.strip()),
+            model_writer=model_writer,
+            model_type="bpe",
+            vocab_size=self.vocabulary_size,
+            hard_vocab_limit=False,  # small data have fewer pieces
+            character_coverage=1.0,
+            normalization_rule_name="nmt_nfkc_cf" if self.lowercase else "nmt_nfkc",
+            pad_id=0,
+            unk_id=1,
+            bos_id=-1,
+            eos_id=-1,
+            pad_piece="[PAD]",
+            unk_piece="[UNK]",
+            control_symbols=list(RESERVED_TOKENS[2:]),
+            input_sentence_size=_LEARNED_LINES,
+            max_sentence_length=_LONGEST_LINE,
+            num_threads=1,  # the same model on any machine
+            minloglevel=2,
+        )
+
+    def tokenize(self, texts):
+        if self._ops is None:
+            with tf.init_scope():
+                self._ops = tf_text.FastSentencepieceTokenizer(self.model)
+        return self._ops.tokenize(texts)
+
+    def get_config(self):
+        model = None if self.model is None else base64.b64encode(self.model).decode()
+        return {"model": model, "vocabulary_size": self.vocabulary_size, "lowercase": self.lowercase}

@@ -8,6 +8,8 @@ from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.image import ImagePreprocessor
 
+_IN_A_VIDEO = " in a video"
+
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class VideoPreprocessor(Preprocessor):
@@ -82,6 +84,12 @@ class VideoPreprocessor(Preprocessor):
             given, tf.cast(middles[: self.frames * tf.minimum(count, 1)] * tf.cast(count, tf.float32), tf.int32)
         )
 
+    def explain_file(self, cell):
+        """The kind of what is wrong with the first frame that is damaged."""
+        kinds = tf.map_fn(self.image.explain_file, tf.boolean_mask(cell, tf.strings.length(cell) > 0))
+        kind = tf.concat([tf.boolean_mask(kinds, kinds != ""), [""]], axis=0)[0]
+        return tf.where(kind == "", "", kind + _IN_A_VIDEO)
+
     def find_problems(self, cells):
         return [self._find_problems(frames) for frames in cells]
 
@@ -90,7 +98,7 @@ class VideoPreprocessor(Preprocessor):
             return [Finding("no frames", "the video has no images in it", "replace the file", True)]
         for found in self.image.find_problems(list(frames)):
             if found:
-                return [found[0]._replace(kind=f"{found[0].kind} in a video")]
+                return [found[0]._replace(kind=f"{found[0].kind}{_IN_A_VIDEO}")]
         return []
 
     def get_config(self) -> dict:

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from mmkeras.data.report import Finding
 
+ERROR = "error"  # the output of an artifact that says why it does not answer a row
+
 
 class Target:
     """Declares what a task predicts: the columns it stands in, how it is learned, and how an output is read.
@@ -19,11 +21,13 @@ class Target:
         columns: names of the columns.
         output_name: what the output of the model is called.
         output_units: how many logits a head gives.
+        answer_names: what `decode` gives besides the answer of each column.
     """
 
     columns: Sequence[str]
     output_name: str
     output_units: int
+    answer_names: Sequence[str] = ()
 
     @property
     def is_adapted(self) -> bool:
@@ -54,9 +58,17 @@ class Target:
         """What `encode` gives, and the output, in the form in which the loss compares them."""
         return truth, output
 
+    def prepare_metric(self, metric):
+        """A metric as for `compile`, in the form that takes what `encode` gives, and the output."""
+        return metric
+
     def decode(self, outputs: Mapping) -> dict:
         """Outputs to answers by name, TensorFlow ops only: what the raw signature says besides the outputs."""
         raise NotImplementedError
+
+    def name_answer(self, column) -> str:
+        """What `decode` calls the answer of a column: as the column, unless an output has this name."""
+        return f"predicted_{column}" if column in {ERROR, self.output_name, *self.answer_names} else str(column)
 
     def decode_arrays(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The same for arrays, outside of a graph."""

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.data.cells import is_nothing, to_plain, to_text
 from mmkeras.data.report import Finding
-from mmkeras.data.sources import is_nothing
+from mmkeras.metrics import fit_labels
 from mmkeras.targets.base import Target
 
 _WHOLE_FLOAT = re.compile(r"[+-]?\d+\.0+", re.ASCII)
@@ -32,7 +33,7 @@ class ClassTarget(Target):
             and all others as text.
 
     Raises:
-        ValueError: when `classes` holds fewer than two labels, or one twice; when the column has the name of an output.
+        ValueError: when `classes` holds fewer than two labels, or one twice.
 
     Example:
 
@@ -43,15 +44,11 @@ class ClassTarget(Target):
     """
 
     output_name = "probabilities"
+    answer_names = ("probability",)
 
     def __init__(self, column: str = "label", classes: Sequence | None = None):
-        if column in ("probability", self.output_name):
-            raise ValueError(
-                f"A column of labels called '{column}' has the name of an output: rename the column in the table. "
-                f"Received: column={column!r}"
-            )
-        self.column = column
-        self.columns = [column]
+        self.column = str(column)
+        self.columns = [self.column]
         self.classes = None if classes is None else [_to_label(label) or str(label) for label in classes]
         if self.classes is not None:
             self._check_classes()
@@ -74,7 +71,7 @@ class ClassTarget(Target):
                 f"A label is one value, and column '{self.column}' holds lists. Write one label in a cell, or give the "
                 f"classes if the lists are to be left out. Received: {lists[0]!r}"
             )
-        labels = {label for cell in cells if (label := _to_label(cell)) is not None}
+        labels = {label for cell in cells if (label := _to_label(cell)) is not None and _is_unicode(label)}
         numeric = bool(labels) and all(_NUMBER.fullmatch(label) for label in labels)
         self.classes = sorted(labels, key=lambda label: (float(label), label) if numeric else label)
         self._check_classes()
@@ -99,6 +96,8 @@ class ClassTarget(Target):
         label = _to_label(cell)
         if label is None:
             return Finding("no label", "the cell is empty", "label the row", True)
+        if not _is_unicode(label):
+            return Finding("no label", "it is no Unicode text", "save the table as UTF-8", True)
         if known is None or label in known:
             return None
         near = get_close_matches(label, self.classes, n=1)
@@ -113,14 +112,29 @@ class ClassTarget(Target):
     def activate(self, logits, name):
         return keras.layers.Softmax(name=name, dtype="float32")(logits)
 
+    def prepare_metric(self, metric):
+        return fit_labels(metric)
+
     def decode(self, outputs):
-        """The most probable class, a string under the name of the column, and its `probability`."""
+        """The most probable class, a string under the name of the column (`name_answer`), and its `probability`."""
         probabilities = outputs[self.output_name]
         best = tf.argmax(probabilities, axis=1)
         return {
-            self.column: tf.gather(tf.constant(self.classes), best),
+            self.name_answer(self.column): tf.gather(tf.constant(self.classes), best),
             "probability": tf.reduce_max(probabilities, axis=1),
         }
+
+    def describe(self, outputs, top: int | None = None):
+        """As that of every target; with `top` also the `probabilities` of so many classes."""
+        answers = super().describe(outputs)
+        if top is None:
+            return answers
+        if not 1 <= top:
+            raise ValueError(f"`top` is a number of classes. Received: top={top!r}")
+        for answer, probabilities in zip(answers, outputs[self.output_name], strict=True):
+            order = np.argsort(-probabilities, kind="stable")[:top]
+            answer[self.output_name] = {self.classes[index]: float(probabilities[index]) for index in order}
+        return answers
 
     def same_answer(self, expected, received):
         return expected[self.output_name].argmax(axis=1) == received[self.output_name].argmax(axis=1)
@@ -137,13 +151,24 @@ class ClassTarget(Target):
 
 
 def _is_list(cell):
-    return isinstance(cell, list | tuple | dict | set | np.ndarray)
+    return isinstance(to_plain(cell), list | tuple | dict | set)
+
+
+def _is_unicode(text):
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _to_label(cell) -> str | None:
     """The text of a label; None where there is none."""
+    cell = to_plain(cell)
     if is_nothing(cell):
         return None
+    if isinstance(cell, bytes):
+        cell = to_text(cell)
     if isinstance(cell, bool | np.bool_):
         return str(bool(cell))
     if isinstance(cell, Integral):

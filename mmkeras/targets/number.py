@@ -5,9 +5,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from mmkeras.data.numbers import parse_number
+from mmkeras.data.cells import is_nothing, to_text
+from mmkeras.data.numbers import advise, measure, parse_number
 from mmkeras.data.report import Finding
-from mmkeras.data.sources import is_nothing
 from mmkeras.targets.base import Target
 
 _SAME = 0.05
@@ -35,12 +35,9 @@ class NumberTarget(Target):
     output_name = "values"
 
     def __init__(self, columns: str | Sequence[str], statistics: Sequence[Sequence[float]] | None = None):
-        self.columns = [columns] if isinstance(columns, str) else list(columns)
-        if not self.columns or len(set(self.columns)) < len(self.columns) or self.output_name in self.columns:
-            raise ValueError(
-                "A regressor predicts at least one column, each once, and none with the name of its output, 'values'. "
-                f"Received: {self.columns}"
-            )
+        self.columns = [str(columns)] if isinstance(columns, str | int) else list(map(str, columns))
+        if not self.columns or len(set(self.columns)) < len(self.columns):
+            raise ValueError(f"A regressor predicts at least one column, each once. Received: {self.columns}")
         self.statistics = None if statistics is None else [list(map(float, pair)) for pair in statistics]
 
     @property
@@ -56,18 +53,14 @@ class NumberTarget(Target):
         if len(rows) < 2:
             raise ValueError(f"A regressor learns from at least two rows with numbers in {self.columns}.")
         numbers = np.array([[parse_number(cell) for cell in row] for row in rows], "float64")
-        deviations = np.std(numbers, axis=0)
-        self.statistics = [
-            [float(mean), float(deviation) or 1.0]
-            for mean, deviation in zip(np.mean(numbers, axis=0), deviations, strict=True)
-        ]
+        self.statistics = [[mean, deviation or 1.0] for mean, deviation in map(measure, numbers.T)]
 
     def _to_rows(self, cells):
         return [[cell] for cell in cells] if len(self.columns) == 1 else [list(row) for row in cells]
 
     def is_missing(self, cell):
         row = [cell] if len(self.columns) == 1 else cell
-        return all(is_nothing(part) or not str(part).strip() for part in row)
+        return all(is_nothing(part) or not to_text(part).strip() for part in row)
 
     def find_problems(self, cells):
         return [
@@ -76,10 +69,10 @@ class NumberTarget(Target):
         ]
 
     def _find_problem(self, cell, part):
-        if is_nothing(cell) or not str(cell).strip():
+        if is_nothing(cell) or not to_text(cell).strip():
             return Finding("no number", "the cell is empty", "fill it, or leave the row out", True, part)
         if parse_number(cell) is None:
-            return Finding("not a number", f"{cell!r} is no finite number", "write it as 1234.5", True, part)
+            return Finding("not a number", f"{cell!r} is no finite number", advise(str(cell)), True, part)
         return None
 
     def encode(self, cells):
@@ -98,7 +91,8 @@ class NumberTarget(Target):
 
     def decode(self, outputs):
         """Each number, `(batch,)`, under the name of its column."""
-        return {column: outputs[self.output_name][:, index] for index, column in enumerate(self.columns)}
+        values = outputs[self.output_name]
+        return {self.name_answer(column): values[:, index] for index, column in enumerate(self.columns)}
 
     def same_answer(self, expected, received):
         """Within a twentieth of the deviation of the column."""

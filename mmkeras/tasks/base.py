@@ -1,6 +1,5 @@
 """What every task does: a backbone, a head, and what is predicted."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -9,12 +8,12 @@ import tensorflow as tf
 
 from mmkeras.backbone import Backbone
 from mmkeras.data import Source
+from mmkeras.data.names import name_uniquely, refuse_unknown
 from mmkeras.data.numbers import parse_number
 from mmkeras.data.report import Finding
 from mmkeras.features import FEATURES
 from mmkeras.modalities import Modality
 from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable
-from mmkeras.preprocessing import name_uniquely
 from mmkeras.row_model import RowModel, adapt_modalities, check_modalities
 from mmkeras.schedules import CosineToEnd, count_steps
 from mmkeras.state import apply_state, read_state
@@ -111,7 +110,7 @@ class Task(RowModel):
             ValueError: when the source has no such column; when no usable row is left.
             TypeError: for an unknown argument.
         """
-        inspect.signature(cls).bind_partial(**kwargs)  # a typo is told before any work is done
+        refuse_unknown(cls, kwargs)  # before any work is done
         if (modalities is None) == (backbone is None):
             raise ValueError("A task is built from `modalities`, or on a `backbone`: give one of them.")
         target = source.target if target is None else target
@@ -183,16 +182,58 @@ class Task(RowModel):
         """The outputs of the model by the names of the target."""
         return {self.target.output_name: outputs}
 
-    def _describe(self, outputs):
-        return self.target.describe(self.name_outputs(outputs))
+    def _describe(self, outputs, **options):
+        return self.target.describe(self.name_outputs(outputs), **options)
+
+    def compile(
+        self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, *args, **kwargs
+    ):
+        """Keras's. A classifier also takes metrics that want one label a class, such as `keras.metrics.AUC()`; by name
+        `"auc"`, `"f1_score"`, `"precision"` and `"recall"`. From here on `predict_rows` sees what changed in the
+        layers, as `predict` does.
+        """
+        self._reset_graph()
+        fitted = [
+            [self.target.prepare_metric(metric) for metric in given] if isinstance(given, list | tuple) else given
+            for given in (metrics, weighted_metrics)
+        ]
+        super().compile(optimizer, loss, loss_weights, *fitted, *args, **kwargs)
+
+    def compile_from_config(self, config):
+        """Keras's, which leaves out models with a `compile` of their own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Keras's, which averages the first batch over replicas, as flags cannot be: here it is that of one replica."""
+        strategy = self._distribute_strategy
+        if strategy is not None and iterator is not None:
+            batch = next(next(iter(iterator))[2])
+            data_batch = keras.tree.map_structure(lambda part: strategy.experimental_local_results(part)[0], batch)
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
         """Keras's; a `CosineToEnd` is told how many steps there will be."""
+        _refuse_source(x, "fit")
+        _refuse_source(kwargs.get("validation_data"), "fit")
         schedule = getattr(getattr(self, "optimizer", None), "_learning_rate", None)
         if isinstance(schedule, CosineToEnd):
             steps = kwargs.get("steps_per_epoch") or count_steps(x, batch_size)
-            schedule.plan(int(self.optimizer.iterations), steps * (epochs - kwargs.get("initial_epoch", 0)))
+            schedule.plan(
+                int(keras.ops.convert_to_numpy(self.optimizer.iterations)),
+                steps * (epochs - kwargs.get("initial_epoch", 0)),
+            )
         return super().fit(x, y, batch_size, epochs, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        _refuse_source(x, "evaluate")
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        _refuse_source(x, "predict")
+        return super().predict(x, *args, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Keras's, on what the target prepared of truth and output; in training with the losses of the branches."""
@@ -246,6 +287,14 @@ class Task(RowModel):
         task = cls(**arguments)
         apply_state(task, {**read_state(task), **config["state"]})
         return task
+
+
+def _refuse_source(x, method):
+    if isinstance(x, Source):
+        raise TypeError(
+            f"`{method}` takes tensors, which `dataset` makes of rows: model.{method}(model.dataset(source))"
+            + ("; or model.predict_rows(source)" if method == "predict" else "")
+        )
 
 
 def _require_features(backbone, head):

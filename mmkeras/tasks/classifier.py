@@ -5,7 +5,7 @@ import keras
 from mmkeras.backbone import Backbone
 from mmkeras.fusion import Fusion
 from mmkeras.modalities import Modality
-from mmkeras.targets import ClassTarget
+from mmkeras.targets import ClassTarget, Target
 from mmkeras.tasks.dense import DenseTask
 
 
@@ -59,7 +59,7 @@ class Classifier(DenseTask):
 
     @classmethod
     def make_target(cls, target, classes=None):
-        if isinstance(target, str):
+        if not isinstance(target, Target):
             return ClassTarget(target, classes)
         if classes is not None:
             raise ValueError("The target has classes of its own: give `classes`, or an object as `target`, not both.")

@@ -1,10 +1,10 @@
 from collections.abc import Mapping
 
 from mmkeras.backbone import Backbone
+from mmkeras.data.names import name_uniquely
 from mmkeras.fusion import Fusion
 from mmkeras.heads import DenseHead
 from mmkeras.modalities import Modality
-from mmkeras.preprocessing import name_uniquely
 from mmkeras.targets import Target
 from mmkeras.tasks.base import Task
 

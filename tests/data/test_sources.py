@@ -87,23 +87,31 @@ def test_what_is_no_table_is_refused(data, error):
 
 def test_a_split_is_the_same_for_the_same_seed_and_loses_nothing():
     source = mk.read([{"n": str(i)} for i in range(50)])
-    first, second = source.split(0.2, seed=3)
+    first, second = source.split(test_size=0.2, seed=3)
     assert (len(first), len(second)) == (40, 10)
     assert sorted(first.texts("n") + second.texts("n")) == sorted(source.texts("n"))
-    assert source.split(0.2, seed=3)[1].texts("n") == second.texts("n")
-    assert source.split(0.2, seed=4)[1].texts("n") != second.texts("n")
+    assert source.split(test_size=0.2, seed=3)[1].texts("n") == second.texts("n")
+    assert source.split(test_size=0.2, seed=4)[1].texts("n") != second.texts("n")
 
 
 def test_a_split_by_a_column_keeps_equal_cells_together(train):
-    first, second = train.split(0.1, by="image")
+    first, second = train.split(test_size=0.1, by="image")
     assert not set(first.texts("image")) & set(second.texts("image"))
     assert len(first) + len(second) == len(train)
 
 
-@pytest.mark.parametrize("fraction", [0, 1, -0.5])
-def test_a_fraction_that_is_none_is_refused(fraction):
-    with pytest.raises(ValueError, match="`fraction` lies between 0 and 1"):
-        mk.read(ROWS).split(fraction)
+def test_a_stratified_split_keeps_the_shares_of_the_labels():
+    source = mk.read([{"label": "rare" if i % 10 == 0 else "often"} for i in range(100)], target="label")
+    for part in source.split(test_size=0.2, stratify="label"):
+        assert part.texts("label").count("rare") == len(part) // 10
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.5])
+def test_a_share_that_is_none_is_refused(share):
+    with pytest.raises(ValueError, match="`test_size` lies between 0 and 1"):
+        mk.read(ROWS).split(test_size=share)
+    with pytest.raises(TypeError):
+        mk.read(ROWS).split(0.9)  # which of both parts is meant?
 
 
 def test_selected_rows_keep_their_numbers_in_messages():
@@ -113,8 +121,11 @@ def test_selected_rows_keep_their_numbers_in_messages():
 
 
 def test_a_cell_of_media_that_is_neither_path_nor_bytes_is_refused():
-    with pytest.raises(TypeError, match="rows, row 1, column 'image': a cell of media holds a path .* Received: 3 of"):
-        mk.check(mk.read([{"image": 3}]), {"image": mk.Image()})
+    (problem,) = mk.check(mk.read([{"image": 3}]), {"image": mk.Image()}).problems
+    assert str(problem) == (
+        "rows, row 1, column 'image' (3): not a file: it is an object of type int. "
+        "Fix: give the path of a file, or its bytes."
+    )
 
 
 def test_a_column_of_another_name_than_the_input_can_be_read():

@@ -98,7 +98,7 @@ def test_no_library_of_python_is_loaded(run):
     finished = run("question=what shape is it?", "image=", LD_DEBUG="files")
     assert finished.returncode == 0
     opened = {Path(line.split("file=")[1].split()[0]).name for line in finished.stderr.splitlines() if "file=" in line}
-    assert "_fast_wordpiece_tokenizer.so" in opened
+    assert "_fast_sentencepiece_tokenizer.so" in opened
     assert [name for name in opened if name.startswith(("libpython", "_pywrap"))] == []
 
 
@@ -129,12 +129,12 @@ def test_text_ops_that_are_not_there_are_an_error_in_words(run, tmp_path):
 def test_a_file_that_is_no_image_is_an_error_in_words(run, tmp_path):
     (tmp_path / "note.png").write_text("hello")
     finished = run("question=what?", f"image=@{tmp_path}/note.png")
-    assert_fails(finished, tmp_path / "note.png", "The cell is not a PNG, JPEG, GIF or BMP image")
+    assert_fails(finished, tmp_path / "note.png", "image: not an image")
 
 
 def test_a_image_that_is_cut_off_is_an_error_in_words(run, exported, tmp_path):
     (tmp_path / "cut.png").write_bytes(Path(exported.rows[0]["image"]).read_bytes()[:100])
-    assert_fails(run("question=what?", f"image=@{tmp_path}/cut.png"), tmp_path / "cut.png", "Invalid PNG data")
+    assert_fails(run("question=what?", f"image=@{tmp_path}/cut.png"), tmp_path / "cut.png", "image: damaged image")
 
 
 def test_files_that_cannot_be_read_are_an_error_in_words(run, tmp_path):

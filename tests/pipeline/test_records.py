@@ -103,7 +103,7 @@ def test_a_selection_holds_its_rows_and_no_others(model, records, expected):
         assert targets.tolist() == expected[1][rows].tolist()
         assert np.array_equal(tensors["image"], expected[0]["image"][rows])
         assert np.array_equal(tensors["note"], expected[0]["note"][rows])
-    first, second = records.split(0.3, seed=2)
+    first, second = records.split(test_size=0.3, seed=2)
     assert sorted([*first.row_numbers, *second.row_numbers]) == sorted(records.row_numbers)
 
 

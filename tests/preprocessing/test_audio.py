@@ -1,9 +1,15 @@
+import io
+import struct
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import mmkeras as mk
-from mmkeras.preprocessing import AudioPreprocessor, RowPreprocessor
+from mmkeras.data import media, native
+from mmkeras.preprocessing import AudioPreprocessor, RowPreprocessor, wav
 from mmkeras.testing import check_preprocessor
 
 RANDOM = np.random.default_rng(0)
@@ -31,7 +37,7 @@ def test_all_ways_through_give_the_same():
 @pytest.mark.parametrize(
     "cell, kind, rejected",
     [
-        (b"no sound at all", "damaged audio", True),
+        (b"no sound at all", "not audio", True),
         (encode(np.zeros(0)), "no samples", True),
         (encode(np.zeros(5000)), "audio cut", False),
     ],
@@ -41,8 +47,70 @@ def test_problems_are_found(cell, kind, rejected):
     assert (finding.kind, finding.rejected) == (kind, rejected)
 
 
+def test_a_millisecond_more_is_not_worth_a_word():
+    assert AudioPreprocessor(seconds=0.1).find_problems([encode(np.zeros(1616))]) == [[]]
+
+
+FORM = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 16000, 32000, 2, 16)
+EXTENSIBLE = struct.pack("<4sIHHIIHHHHIH14x", b"fmt ", 40, 0xFFFE, 1, 16000, 32000, 2, 16, 22, 16, 4, 1)
+SAMPLES = (np.random.default_rng(1).uniform(-1, 1, 500) * 32767).astype("int16")
+
+
+def write_wav(*chunks, form=FORM, behind=b""):
+    """A WAV file with these chunks: name, content, and the size that is declared."""
+    body = b"WAVE" + form
+    for name, content, size in chunks:
+        body += name + struct.pack("<I", size) + content + bytes(len(content) % 2)
+    return b"RIFF" + struct.pack("<I", len(body)) + body + behind
+
+
+DATA = (b"data", SAMPLES.tobytes(), 1000)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        write_wav(DATA),
+        write_wav((b"LIST", b"INFOISFT", 8), DATA),
+        write_wav((b"junk", b"abc", 3), DATA),
+        write_wav(DATA, form=EXTENSIBLE),
+        write_wav((b"data", SAMPLES.tobytes(), 0)),
+        write_wav((b"data", SAMPLES.tobytes(), 0xFFFFFFFF)),
+        write_wav(DATA, behind=b"TAG" + b"Some title".ljust(125, b"\0")),
+        write_wav(DATA, (b"LIST", b"INFOISFT", 8)),
+    ],
+    ids=["plain", "list", "odd", "extensible", "streamed", "endless", "tag", "list behind"],
+)
+def test_wav_files_of_all_writers_are_read_in_the_graph(cell):
+    audio = AudioPreprocessor(seconds=0.05)
+    assert media.is_native(cell, "audio", audio.media_options) and audio.find_problems([cell]) == [[]]
+    samples, length = audio.prepare_cell(tf.constant(cell))
+    assert length == 500 and np.allclose(samples[:500], SAMPLES / 32768, atol=1e-6)
+
+
+def test_the_trailer_of_a_file_of_another_rate_is_no_sound():
+    audio = AudioPreprocessor(seconds=0.1, sample_rate=8000)
+    content = media.load(write_wav(DATA, behind=b"TAG" + b"Some title".ljust(125, b"\0")), "audio", audio.media_options)
+    assert audio.prepare_cell(tf.constant(content))[1] == 250
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_python_and_the_graph_find_the_same_sound(data):
+    good = bytearray(write_wav((b"LIST", b"INFOISFT", 8), DATA))
+    for _ in range(data.draw(st.integers(0, 3))):
+        good[data.draw(st.integers(0, 80))] = data.draw(st.integers(0, 255))
+    cell = bytes(good[: data.draw(st.integers(0, len(good)))])
+    found = native.read_wav(io.BytesIO(cell))
+    in_graph = tuple(int(part) for part in READ_WAV(cell))
+    assert in_graph[0] == 0 if found is None else in_graph == tuple(map(int, found))
+
+
+READ_WAV = tf.function(lambda data: tuple(wav.read_wav(data)), [tf.TensorSpec((), tf.string)])
+
+
 def test_another_rate_is_refused_in_the_graph():
-    with pytest.raises(tf.errors.InvalidArgumentError, match="has not 16000 Hz"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="another sample rate"):
         AudioPreprocessor(seconds=0.1).prepare_cell(encode(np.zeros(100), rate=8000))
 
 

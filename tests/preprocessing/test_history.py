@@ -50,9 +50,46 @@ def test_problems_are_named():
     assert [(p.row, p.column, p.kind, p.rejected) for p in report.problems] == [
         (1, "at", "times do not match", True),
         (2, "at", "times out of order", True),
-        (3, "at", "times out of order", True),
+        (3, "at", "times are not numbers", True),
         (4, "clicks", "unknown items only", False),
     ]
+
+
+def test_a_history_longer_than_the_model_sees_keeps_the_gap_before_its_first_item():
+    history = HistoryPreprocessor(sequence_length=2, items=["a", "b"], times=True)
+    cell = (("b", "a", "", " ", "a", "b"), ("0", "0", "5", "6", "7", "8"))
+    whole = tf.constant(history.pack([cell], whole=True), tf.string)
+    shortened = tf.constant(history.pack([cell]), tf.string)
+    assert history.prepare_batch(whole).numpy().tolist() == [[[2, 4], [3, 2]]]
+    assert history.prepare_batch(shortened).numpy().tolist() == [[[2, 4], [3, 2]]]
+    assert shortened.shape[1] < whole.shape[1]
+
+
+def test_a_batch_in_which_nobody_has_a_history():
+    history = HistoryPreprocessor(sequence_length=2, items=["a"], times=True)
+    packed = tf.constant(history.pack([((), ())] * 2), tf.string)
+    assert not history.prepare_batch(packed).numpy().any()
+    assert not history.is_present(packed).numpy().any()
+
+
+@pytest.mark.parametrize(
+    "items, times, kind",
+    [
+        (("a", "b"), ("1", "1_0"), "times are not numbers"),
+        (("a", "b"), ("inf", "inf"), "times are not numbers"),
+        (("a",), ("2024-01-01",), "times are not numbers"),
+        (("a", "b"), ("2", "1"), "times out of order"),
+        (("a", "b"), ("1", "2", "3"), "times do not match"),
+        (("a", "b"), ("1",), "times do not match"),
+        (("a", "", "b"), ("1", "", "2"), ""),
+        (("a", "b"), ("1e3", "\u00a01000.5"), ""),
+    ],
+)
+def test_times_are_one_rule_in_the_check_and_in_the_graph(items, times, kind):
+    history = HistoryPreprocessor(items=["a", "b"], times=True)
+    found = history.find_problems([(items, times)])[0]
+    assert [finding.kind for finding in found] == ([kind] if kind else [])
+    assert history.find_errors(history.pack([(items, times)]).astype(str)).numpy().tolist() == [[b"", kind.encode()]]
 
 
 def test_a_length_that_is_none_is_refused():

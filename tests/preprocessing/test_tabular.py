@@ -1,7 +1,6 @@
 import datetime
 import math
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given
@@ -59,13 +58,15 @@ def test_all_ways_through_give_the_same(table):
     check_preprocessor(RowPreprocessor({"profile": table}), {"profile": rows})
 
 
-@pytest.mark.parametrize("number", ["abc", "inf", "nan", "1,5", "1_000", "0x10", "1e999"])
+@pytest.mark.parametrize("number", ["abc", "inf", "nan", "1,5", "1_000", "0x10", "1e999", "٣", "12 3"])
 def test_what_is_no_number_is_named_by_column(table, number):
     (finding,) = table.find_problems([("1", number, "Rome", "")])[0]
     assert (finding.kind, finding.part, finding.rejected) == ("not a number", 1, True)
 
 
-@pytest.mark.parametrize("date", ["2024-02-30", "31.12.2024", "2024-1-1", "today"])
+@pytest.mark.parametrize(
+    "date", ["2024-02-30", "31.12.2024", "2024-1-1", "today", "1980-13-01", "1900-02-29", "2024-01-01 late"]
+)
 def test_what_is_no_date_is_named(table, date):
     (finding,) = table.find_problems([("1", "1", "Rome", date)])[0]
     assert (finding.kind, finding.rejected) == ("not a date", True)
@@ -81,14 +82,35 @@ def test_every_bad_cell_of_a_row_is_named():
 
 @pytest.mark.parametrize("number", ["abc", "inf"])
 def test_the_graph_refuses_what_is_no_number(table, number):
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        prepare(table, (number, "1", "Rome", ""))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="not a number"):
+        RowPreprocessor({"profile": table})({"profile": tf.constant([(number, "1", "Rome", "")])})
 
 
 def test_a_column_of_one_value_is_not_divided_by_zero():
+    """Nor by what rounding makes of it."""
     table = TabularPreprocessor(numbers=["n"])
-    table.adapt([("5",), ("5",)])
-    assert np.isfinite(prepare(table, ("6",))).all()
+    with pytest.warns(UserWarning, match=r"The columns \['n'\] have the same value in all rows"):
+        table.adapt([("14.62",)] * 1000)
+    assert prepare(table, ("14.62",), ("14.63",), ("",))[:, 0].tolist() == [[0, 0], [0, 0], [0, 1]]
+    (finding,) = table.find_problems([("14.63",)])[0]
+    assert (finding.kind, finding.rejected) == ("number ignored", False)
+    assert table.find_problems([("14.62",)]) == [[]]
+
+
+def test_numbers_that_a_float32_cannot_be_are_named(table):
+    table = TabularPreprocessor(numbers=["n"])
+    report = mk.check(mk.read([{"n": "1.7e308"}, {"n": "3"}]), {"p": mk.Tabular(numbers=["n"])})
+    assert [(p.row, p.kind) for p in report.problems] == [(1, "not a number")]
+    table.adapt([("3e38",), ("-3e38",)])
+    assert prepare(table, ("3e38",))[0, 0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "cell, remedy",
+    [("1,5", "write it as 1.5; of a whole table: mk.read(..., decimal=',')"), ("True", "write it as 1 or 0")],
+)
+def test_the_remedy_fits_the_cell(table, cell, remedy):
+    assert table.find_problems([(cell, "1", "Rome", "")])[0][0].remedy.startswith(remedy)
 
 
 def test_columns_are_needed_each_once():

@@ -1,11 +1,16 @@
+import io
+import itertools
+import pickle
+
 import numpy as np
 import pytest
+import sentencepiece
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import BertWordPieceTokenizer
 
-from mmkeras.preprocessing import RowPreprocessor, TextPreprocessor, WordPiece
+from mmkeras.preprocessing import RowPreprocessor, SentencePiece, TextPreprocessor, WordPiece
 from mmkeras.testing import check_preprocessor
 
 pytestmark = pytest.mark.compat
@@ -52,9 +57,88 @@ def test_adapting_learns_vocabulary_and_length():
     text = TextPreprocessor()
     text.adapt(["what is red?", "what is blue?"] * 20 + ["", "red"])
     assert text.vocabulary[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    assert {"what", "is", "red", "blue"} <= set(text.vocabulary)
+    assert {"▁what", "▁is"} <= set(text.vocabulary)
     assert text.sequence_length == 4
     assert 1 not in np.array(_ids(text, "what is red?"))
+
+
+WRITTEN = {
+    "Thai": ("ก" * 61, "ค" * 61),
+    "kana": ("あいうえおかきくけこさしすせそたちつてとなにぬねのはひふへほまみむめもやゆよ", "かきくけこあいうえお"),
+    "voiced": ("パンダ", "ハンダ"),
+    "vowel signs": ("में", "म"),
+    "Chinese": ("我喜欢红茶", "他不喜欢绿茶"),
+    "Arabic": ("أحب الشاي", "لا أحب القهوة"),
+    "Korean": ("차를 좋아해요", "커피를 좋아해요"),
+    "emoji": ("😀", "🎉"),
+    "accents": ("peche", "pêche"),
+}
+
+
+@pytest.mark.parametrize("script", WRITTEN)
+def test_text_of_every_script_is_learned_and_told_apart(script):
+    text = TextPreprocessor()
+    text.adapt([*WRITTEN[script]] * 50)
+    first, second = _ids(text, *WRITTEN[script])
+    assert first != second
+    assert text.tokenizer.find_id("[UNK]") not in first + second
+    assert text.find_problems(WRITTEN[script]) == [[], []]
+
+
+def test_one_character_that_was_not_learned_does_not_hide_the_others():
+    text = TextPreprocessor()
+    text.adapt(["กขค", "ขคก", "คกข"] * 20)
+    known, mixed = (text.tokenizer.tokenize(tf.constant([cell])).to_list()[0] for cell in ("กขค", "กขคฮ"))
+    assert mixed == [*known, 1]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=8))
+def test_a_vocabulary_is_learned_of_any_text(texts):
+    if not any(map(str.strip, texts)):
+        return
+    text = TextPreprocessor(SentencePiece(vocabulary_size=100))
+    try:
+        text.adapt(texts)
+    except ValueError as error:
+        assert "SentencePiece learns nothing" in str(error) and not any(map(str.isalnum, "".join(texts)))
+        return
+    ids = text.prepare_batch(tf.constant(texts)).numpy()
+    expected = sentencepiece.SentencePieceProcessor(model_proto=text.tokenizer.model).encode(texts)
+    assert [row[row > 0].tolist() for row in ids] == [row[: text.sequence_length] for row in expected]
+
+
+def test_it_learns_as_many_pieces_as_are_asked_for(tmp_path):
+    random = np.random.default_rng(0)
+    syllables = ["".join(pair) for pair in itertools.product("bdfgklmnprst", "aeiou")]
+    words = ["".join(random.choice(syllables, random.integers(1, 5))) for _ in range(5000)]
+    tokenizer = SentencePiece(vocabulary_size=2000)
+    tokenizer.adapt([" ".join(random.choice(words, 10)) for _ in range(3000)])
+    assert len(tokenizer.vocabulary) == 2000
+    again = SentencePiece.from_config(tokenizer.get_config())
+    assert again.vocabulary == tokenizer.vocabulary
+    assert pickle.loads(pickle.dumps(tokenizer)).vocabulary == tokenizer.vocabulary  # noqa: S301
+
+
+def test_a_model_of_another_kind_is_refused():
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["red tea", "red cup"] * 9),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=20,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    with pytest.raises(ValueError, match="SentencePiece takes a unigram model whose piece 0 is the padding"):
+        SentencePiece(model.getvalue())
+
+
+def test_more_characters_than_pieces_leave_out_the_rarest():
+    tokenizer = SentencePiece(vocabulary_size=100)
+    tokenizer.adapt(["的一是不"] * 50 + [chr(0x4E00 + i) for i in range(500)])
+    assert len(tokenizer.vocabulary) <= 100
+    assert {"的", "一", "是", "不"} <= set("".join(tokenizer.vocabulary))
 
 
 def test_a_given_vocabulary_stays():

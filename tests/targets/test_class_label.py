@@ -80,9 +80,20 @@ def test_classes_that_are_none_are_refused(classes):
         ClassTarget(classes=classes)
 
 
-def test_a_column_with_the_name_of_an_output_is_refused():
-    with pytest.raises(ValueError, match="called 'probability' has the name of an output"):
-        ClassTarget("probability")
+def test_the_most_probable_classes_are_told_on_request():
+    target = ClassTarget(classes=["a", "b", "c"])
+    (answer,) = target.describe({"probabilities": np.array([[0.25, 0.125, 0.625]], "float32")}, top=2)
+    assert answer == {"label": "c", "probability": 0.625, "probabilities": {"c": 0.625, "a": 0.25}}
+    assert list(answer["probabilities"]) == ["c", "a"]
+    with pytest.raises(ValueError, match="`top` is a number of classes"):
+        target.describe({"probabilities": np.array([[0.25, 0.125, 0.625]], "float32")}, top=0)
+
+
+@pytest.mark.parametrize("column", ["probability", "probabilities", "error"])
+def test_a_column_with_the_name_of_an_output_loses_nothing(column):
+    target = ClassTarget(column, ["a", "b"])
+    answer = {f"predicted_{column}": "b", "probability": 0.75}
+    assert target.describe({"probabilities": np.array([[0.25, 0.75]], "float32")}) == [answer]
 
 
 def test_labels_of_any_characters_come_back_from_the_asset():

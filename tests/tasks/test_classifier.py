@@ -65,7 +65,7 @@ def test_fused_beats_each_modality_alone(train, test, trained):
 
 
 def test_fit_takes_callbacks_and_validation_data(few, modalities, tmp_path):
-    train, validation = few.split(0.2)
+    train, validation = few.split(test_size=0.2)
     model = mk.Classifier.from_source(train, modalities)
     best = tmp_path / "best.keras"
     callbacks = [

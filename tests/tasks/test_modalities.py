@@ -105,6 +105,70 @@ def test_the_raw_signature_has_an_input_for_every_column(artifacts):
     assert [yes["label"][0], no["label"][0]] == [b"yes", b"no"]
 
 
+BAD_CELLS = {  # by input of the raw signature: a cell of no use, and why
+    "text": (b"\xff\xfe", "not Unicode text"),
+    "image": (b"hello", "not an image"),
+    "sound": (b"RIFF\0\0\0\0WAVE", "damaged audio"),
+    "profile_age_of": (b"0x10", "not a number"),
+    "profile_city": (b"Rome\xc3", "not Unicode text"),
+    "profile_day": (b"1980-02-30", "not a date"),
+    "clicks_times": ([b"7", b"5", b""], "times out of order"),
+}
+
+
+def test_a_bad_cell_is_named_and_the_other_rows_are_answered(artifacts, trained, source):
+    """The check refuses the same cells."""
+    signature = tf.saved_model.load(str(artifacts[0] / "saved_model")).signatures["serving_default"]
+    whole = source.select([i for i in range(COUNT) if (source.table.iloc[i] != "").all()][:1])
+    row = trained.preprocessor.split_columns(trained.load_cells(whole))
+    rows = {name: np.repeat(cells, len(BAD_CELLS) + 2, axis=0) for name, cells in row.items()}
+    for name, items in {"clicks_items": ["a", "b", ""], "clicks_times": ["1", "5", ""]}.items():
+        rows[name] = np.tile(np.array(items, object), (len(BAD_CELLS) + 2, 1))
+    for position, (name, (cell, _)) in enumerate(BAD_CELLS.items(), 1):
+        rows[name][position] = cell
+    answers = signature(**{name: tf.constant(cells, tf.string) for name, cells in rows.items()})
+    expected = ["", *(f"{name}: {kind}" for name, (_, kind) in BAD_CELLS.items()), ""]
+    assert [error.decode() for error in answers["error"].numpy()] == expected
+    probabilities, labels = answers["probabilities"].numpy(), answers["label"].numpy()
+    assert np.isnan(probabilities[1:-1]).all() and set(labels[1:-1]) == {b""}
+    assert np.allclose(probabilities[0], probabilities[-1], atol=1e-6) and labels[0] in (b"yes", b"no")
+    alone = signature(**{name: tf.constant(cells[:1], tf.string) for name, cells in rows.items()})
+    assert np.allclose(alone["probabilities"], probabilities[:1], atol=1e-6)
+
+    table = whole.table.drop(columns=["label"])
+    for name, (cell, kind) in BAD_CELLS.items():
+        column = artifacts[1].signature["serving_default"]["inputs"][name]["column"]
+        cell = cell[:2] if column == "times" else cell
+        problems = trained.check(mk.read([table.to_dict("records")[0] | {column: cell}])).problems
+        assert [(problem.column, problem.kind) for problem in problems if problem.rejected] == [(column, kind)]
+
+
+def test_a_request_of_no_rows_has_no_answers(artifacts):
+    signature = tf.saved_model.load(str(artifacts[0] / "saved_model")).signatures["serving_default"]
+    specs = signature.structured_input_signature[1]
+    answers = signature(**{name: tf.zeros((0,) * spec.shape.rank, tf.string) for name, spec in specs.items()})
+    assert {len(tensor) for tensor in answers.values()} == {0}
+
+
+def test_inputs_that_differ_in_their_number_of_rows_are_refused(artifacts):
+    signature = tf.saved_model.load(str(artifacts[0] / "saved_model")).signatures["serving_default"]
+    specs = signature.structured_input_signature[1]
+    rows = {name: tf.fill((2,) * spec.shape.rank, "") for name, spec in specs.items()}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Inputs differ in their number of rows"):
+        signature(**rows | {"image": tf.fill((3,), "")})
+
+
+def test_an_artifact_may_refuse_a_request_for_one_bad_row(trained):
+    from mmkeras.exporting.signatures import raw_signature
+
+    serve = raw_signature(trained, on_error="raise")
+    specs = trained.preprocessor.raw_specs()
+    rows = {name: tf.fill((2,) * spec.shape.rank, "") for name, spec in specs.items()}
+    assert "error" not in serve(rows)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="row 1: profile_age_of: not a number"):
+        serve(rows | {"profile_age_of": tf.constant(["3", "x"])})
+
+
 def test_rows_are_answered_from_what_they_have(trained, source):
     rows = source.table.drop(columns=["label", "text", "image"]).head(20).to_dict("records")
     right = [

@@ -97,5 +97,5 @@ def test_the_check_finds_what_was_lost(few, modalities, monkeypatch):
     ],
 )
 def test_an_argument_with_a_typo_is_an_error(few, modalities, call):
-    with pytest.raises(TypeError, match="unexpected keyword argument '(fushion|hidden_unit|fuse|clases)'"):
+    with pytest.raises(TypeError, match="has no argument '(fushion|hidden_unit|fuse|clases)'"):
         call(few, modalities)

@@ -211,14 +211,19 @@ def check_size(file, media_type):
     head = file.read(4096)
     declared = 0
     if head.startswith((b"RIFF", b"FORM")):
+        order = "<" if head[:1] == b"R" else ">"
+        (end,) = struct.unpack(f"{order}I", head[4:8].ljust(4, b"\0"))
+        end = size if end == 0 or end >= 0x7FFF0000 else end + 8  # what stands behind are tags
         position = 12
-        while position + 8 <= size:
+        while position + 8 <= min(size, end):
             file.seek(position)
-            (length,) = struct.unpack("<I" if head[:1] == b"R" else ">I", file.read(8)[4:])
-            if length >= 0x7FFF0000:  # stands for "unknown"
+            name, length = struct.unpack(f"{order}4sI", file.read(8))
+            if length >= 0x7FFF0000 or (name == b"data" and length == 0):  # stands for "unknown"
                 break
             position += 8 + length
             declared = max(declared, position)
+            if name == b"data":
+                break
             position += length % 2
     elif head.startswith(b"0&\xb2u") and (start := head.find(ASF_PROPERTIES)) >= 0:
         (declared,) = struct.unpack_from("<Q", head.ljust(start + 48), start + 40)

@@ -43,8 +43,10 @@ class AudioCNN(Encoder):
         for block, filters in enumerate(self.filters, 1):
             steps = steps * ops.cast(ops.expand_dims(mask, -1), steps.dtype)
             # Two zeros on both sides: with padding="same", where a step looks would depend on the length.
-            steps = keras.layers.ZeroPadding1D(2, name=f"block{block}_pad")(steps)
-            steps = keras.layers.Conv1D(filters, 5, strides=2, use_bias=False, name=f"block{block}_conv")(steps)
+            steps = keras.layers.ZeroPadding1D(2, "channels_last", name=f"block{block}_pad")(steps)
+            steps = keras.layers.Conv1D(
+                filters, 5, strides=2, use_bias=False, data_format="channels_last", name=f"block{block}_conv"
+            )(steps)
             steps = keras.layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm")(steps)
             steps = keras.layers.ReLU(name=f"block{block}_relu")(steps)
             mask = mask[:, ::2]

@@ -38,15 +38,23 @@ class ImageCNN(Encoder):
         pixels = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(inputs)
         for block, filters in enumerate(self.filters, 1):
             pixels = keras.layers.Conv2D(
-                filters, 3, strides=2, padding="same", use_bias=False, name=f"block{block}_conv"
+                filters,
+                3,
+                strides=2,
+                padding="same",
+                use_bias=False,
+                data_format="channels_last",
+                name=f"block{block}_conv",
             )(pixels)
             pixels = keras.layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm")(pixels)
             pixels = keras.layers.ReLU(name=f"block{block}_relu")(pixels)
         pool_size = tuple(max(1, side // _GRID) for side in pixels.shape[1:3])
-        grid = keras.layers.AveragePooling2D(pool_size, name="grid")(pixels)
+        grid = keras.layers.AveragePooling2D(pool_size, data_format="channels_last", name="grid")(pixels)
         cells = keras.layers.Reshape((-1, grid.shape[-1]), name="cells")(grid)
         tokens = PositionEmbedding(name="tokens_position")(keras.layers.Dense(self.units, name="tokens_dense")(cells))
-        values = keras.layers.Dropout(self.dropout, name="dropout")(keras.layers.Flatten(name="flatten")(cells))
+        values = keras.layers.Dropout(self.dropout, name="dropout")(
+            keras.layers.Flatten("channels_last", name="flatten")(cells)
+        )
         pooled = keras.layers.Dense(self.units, name="pooled_dense")(values)
         return tokens, ops.ones_like(tokens[:, :, 0], dtype="bool"), pooled
 

@@ -29,7 +29,9 @@ class TabularMLP(Encoder):
 
     def encode(self, inputs, preprocessor):
         tokens = FeatureTokenizer(preprocessor.cardinalities, self.units, name="tokenizer")(inputs)
-        hidden = keras.layers.Dense(self.units, "relu", name="hidden")(keras.layers.Flatten(name="flatten")(tokens))
+        hidden = keras.layers.Dense(self.units, "relu", name="hidden")(
+            keras.layers.Flatten("channels_last", name="flatten")(tokens)
+        )
         hidden = keras.layers.Dropout(self.dropout, name="dropout")(hidden)
         pooled = keras.layers.Dense(self.units, name="pooled_dense")(hidden)
         return tokens, ops.ones_like(tokens[:, :, 0], dtype="bool"), pooled

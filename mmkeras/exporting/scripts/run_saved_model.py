@@ -16,7 +16,13 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 # The tokenizer's ops, which TF Serving has built in. Their Python package would import Keras.
-TEXT_OPS = ("_fast_bert_normalizer", "_fast_wordpiece_tokenizer", "_normalize_ops", "_regex_split_ops")
+TEXT_OPS = (
+    "_fast_bert_normalizer",
+    "_fast_sentencepiece_tokenizer",
+    "_fast_wordpiece_tokenizer",
+    "_normalize_ops",
+    "_regex_split_ops",
+)
 text_folder = Path(importlib.util.find_spec("tensorflow_text").submodule_search_locations[0])
 for library in TEXT_OPS:
     tf.load_op_library(str(text_folder / "python" / "ops" / f"{library}.so"))
