@@ -1,12 +1,14 @@
 """Each kind of bad input, and the very message that a user reads."""
 
 import io
+import os
 import shutil
 import warnings
 
 import numpy as np
 import PIL.Image
 import pytest
+import tensorflow as tf
 
 import mmkeras as mk
 
@@ -180,3 +182,13 @@ def test_the_report_counts_and_shows(folder):
         "  left out: 30 file not found",
     ]
     assert lines[-1] == "  ... and 27 more of 'file not found' in column 'image'; all are in `report.problems`"
+
+
+def test_a_file_whose_name_is_no_unicode_is_read(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    (tmp_path / name).write_bytes(tf.io.encode_png(np.full((4, 4, 3), 200, "uint8")).numpy())
+    rows = mk.read([{"image": name, "label": "a"}, {"image": name, "label": "b"}], "label", folder=tmp_path)
+    model = mk.Classifier.from_source(rows, {"image": mk.Image(size=4)})
+    (batch, _) = next(iter(model.dataset(rows)))
+    assert (batch["image"].numpy() == 200).all()
+    assert len(model.predict_rows([{"image": str(tmp_path / name)}])) == 1

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 _SCRIPTS = Path(__file__).parent / "scripts"
+_START = _SCRIPTS / "start.py"
 _SHOWN_LINES = 15
 _running = set()
 
@@ -29,7 +30,7 @@ def run_script(name: str, time_limit: float, **arguments) -> dict:
         request, answer, log = (Path(folder) / file for file in ("request.json", "answer.json", "log.txt"))
         request.write_text(json.dumps(arguments, default=str))
         # -P keeps the script's folder off the module path, where its neighbors would hide packages.
-        command = [sys.executable, "-P", str(_SCRIPTS / "start.py"), str(_SCRIPTS / f"{name}.py")]
+        command = [sys.executable, "-P", str(_START), str(_SCRIPTS / f"{name}.py")]
         with log.open("w") as output, _start([*command, str(request), str(answer)], output) as process:
             try:
                 code = process.wait(time_limit)

@@ -1,6 +1,7 @@
 """Rows to batches of tensors, in tf.data."""
 
 import functools
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -149,7 +150,8 @@ def _without_cache(columns, row_preprocessor, data_service):
     for name, cells in columns.items():
         preprocessor = row_preprocessor.preprocessors[name]
         if preprocessor.media_type:
-            rows[name] = tf.constant(cells)
+            # As the system writes names of files, which need not be Unicode.
+            rows[name] = tf.constant([os.fsencode(cell) for cell in cells], tf.string)
             rows[_source_key(name)], readers[name] = _plan_reading(cells, preprocessor)
         else:
             rows[name] = tf.constant(preprocessor.pack(cells), tf.string)
@@ -211,7 +213,7 @@ def _find_source(cell, preprocessor):
 
 
 def _load(cell, is_file, media_type, options):
-    content = media.load(cell.decode() if is_file else cell, media_type, options)
+    content = media.load(os.fsdecode(cell) if is_file else cell, media_type, options)
     return np.array(content, dtype=object)
 
 

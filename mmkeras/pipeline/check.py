@@ -45,10 +45,11 @@ def check_rows(source: Source, modalities: Mapping[str, Modality], target: Targe
     for name, modality in modalities.items():
         columns, preprocessor = modality.source_columns(name), modality.preprocessor
         cells = modality.read(name, source)
-        for column, part in zip(columns, zip(*cells, strict=True) if preprocessor.parts else [cells], strict=True):
-            missing[column] = sum(map(preprocessor.cells.is_empty, part))
         found = _check_input(source, columns, cells, preprocessor)
-        missing[columns[0]] += sum(problem.kind in media.NOTHING_THERE and not problem.rejected for problem in found)
+        nothing_there = sum(problem.kind in media.NOTHING_THERE and not problem.rejected for problem in found)
+        for column, part in zip(columns, zip(*cells, strict=True) if preprocessor.parts else [cells], strict=True):
+            count = sum(map(preprocessor.cells.is_empty, part)) + nothing_there
+            missing[column] = max(missing.get(column, 0), count)  # of several inputs that read it
         problems += found
     if target is not None:
         problems += _check_target(source, target)

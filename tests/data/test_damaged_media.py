@@ -108,7 +108,7 @@ def test_a_playlist_reaches_no_other_file(tmp_path):
 def test_a_silent_video_and_a_sound_without_images():
     assert finding("audio", make_video("mp4", 3, sound=False)).kind == "no sound track"
     assert finding("video", make_sound("m4a"), frames=1).kind == "no frames"
-    assert finding("audio", make_image("PNG")).kind == "no sound track"
+    assert finding("audio", make_image("PNG")).kind == "not audio"
 
 
 def test_sound_of_no_samples_and_video_of_no_frames():

@@ -137,6 +137,10 @@ def test_a_image_that_is_cut_off_is_an_error_in_words(run, exported, tmp_path):
     assert_fails(run("question=what?", f"image=@{tmp_path}/cut.png"), tmp_path / "cut.png", "image: damaged image")
 
 
+def test_text_that_is_none_is_an_error_in_words(run):
+    assert_fails(run(os.fsdecode(b"question=what?\xff"), "image="), "question: not Unicode text")
+
+
 def test_files_that_cannot_be_read_are_an_error_in_words(run, tmp_path):
     (tmp_path / "empty.png").touch()
     assert_fails(run("question=", f"image=@{tmp_path}/none.png"), tmp_path / "none.png", "No such file")

@@ -2,12 +2,15 @@ import json
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
+import onnxruntime
 import pytest
 import tensorflow as tf
 
 import mmkeras as mk
 from mmkeras.exporting import child
+from mmkeras.exporting.exact import make_exact
 from mmkeras.exporting.parity import Tolerance, compare
 
 pytestmark = pytest.mark.compat
@@ -239,3 +242,33 @@ def test_what_lies_inside_is_measured():
     received = {"probabilities": expected + [[0.001, 0], [0, 0]]}
     difference, agreement = compare("onnx", {"probabilities": expected}, received, Tolerance(0.01), TARGET)
     assert (round(difference, 6), agreement) == (0.001, 1.0)
+
+
+def test_a_path_that_is_a_file_is_told_before_any_work(exported, test, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="mk.export writes a folder, and .*out is a file"):
+        mk.export(exported.model, tmp_path / "out", ["saved_model"], rows=test)
+
+
+def test_what_to_do_with_an_error_is_one_of_two(exported, test, tmp_path):
+    with pytest.raises(ValueError, match="`on_error` is 'report' or 'raise'. Received: on_error='ignore'"):
+        mk.export(exported.model, tmp_path / "out", ["saved_model"], rows=test, on_error="ignore")
+
+
+def test_the_axis_of_rows_is_called_so_in_onnx(exported):
+    session = onnxruntime.InferenceSession(str(exported.folder / "model.onnx"))
+    assert {value.shape[0] for value in [*session.get_inputs(), *session.get_outputs()]} == {"batch"}
+
+
+def test_a_model_in_low_precision_is_exported_from_a_copy_in_float32(tmp_path):
+    rows = mk.read([{"n": i, "label": "ab"[i % 2]} for i in range(16)], "label")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = mk.Classifier.from_source(rows, {"table": mk.Tabular(numbers=["n"])})
+    finally:
+        keras.config.set_dtype_policy("float32")
+    exact = make_exact(model)
+    assert {layer.compute_dtype for layer in exact._flatten_layers()} == {"float32"}
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), exact.get_weights(), strict=True))
+    report = mk.export(model, tmp_path / "out", ["saved_model", "onnx"], rows=rows)
+    assert all(artifact.agreement == 1 for artifact in report.artifacts)

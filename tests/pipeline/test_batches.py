@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from decoder_files import make_video
 
 import mmkeras as mk
 from mmkeras.pipeline import DatasetOptions, build_dataset
@@ -83,3 +84,19 @@ def test_the_source_of_a_column_may_have_another_name(test):
     model = mk.Classifier.from_source(source, {"question": mk.Text(column="The question?")})
     (tensors, _), *_ = model.dataset(source)
     assert set(tensors) == {"question", "question_present"}
+
+
+def test_a_clip_without_sound_is_a_row_without_sound(tmp_path):
+    (tmp_path / "loud.mp4").write_bytes(make_video("mp4"))
+    (tmp_path / "mute.mp4").write_bytes(make_video("mp4", sound=False))
+    rows = mk.read([{"clip": name, "label": name} for name in ("loud.mp4", "mute.mp4")], "label", folder=tmp_path)
+    modalities = {"sound": mk.Audio(seconds=4, column="clip"), "image": mk.Video(frames=2, size=8, column="clip")}
+    report = mk.check(rows, modalities)
+    assert (report.rejected, report.missing) == (set(), {"clip": 1})
+    assert [(problem.row, problem.kind) for problem in report.problems] == [(2, "no sound track")]
+    model = mk.Classifier.from_source(rows, modalities)
+    with pytest.warns(UserWarning, match="kept: 1 no sound track"):
+        ((batch, _),) = model.dataset(rows)
+    assert batch["sound_present"].numpy().tolist() == [True, False]
+    assert batch["image_present"].numpy().tolist() == [True, True]
+    assert len(model.predict_rows([{"clip": str(tmp_path / "mute.mp4")}])) == 1

@@ -94,7 +94,7 @@ def test_the_trailer_of_a_file_of_another_rate_is_no_sound():
     assert audio.prepare_cell(tf.constant(content))[1] == 250
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.data())
 def test_python_and_the_graph_find_the_same_sound(data):
     good = bytearray(write_wav((b"LIST", b"INFOISFT", 8), DATA))

@@ -22,6 +22,8 @@ class Recording:
         check_size(file, media_type)
         self.open()
         if media_type != "probe" and self.stream is None:
+            if self.container.format.name.endswith(("_pipe", "image2")):
+                raise Unusable(f"not {media_type}", "it is an image", "name a recording, or leave the cell empty")
             if media_type == "audio":
                 raise Unusable("no sound track", "the file holds no sound", "leave the cell empty")
             raise Unusable("no frames", "the file holds no moving images", "leave the cell empty")
