@@ -108,7 +108,7 @@ class Backbone(RowModel):
             unused += [weight for weight in encoder.weights if id(weight) not in kept]
         return unused
 
-    def _describe(self, outputs):
+    def _describe(self, outputs, answers):
         """The pooled vectors of all together and of each modality."""
         vectors = {name: features["pooled"] for name, features in outputs["modalities"].items()}
         if "fused" in outputs:

@@ -103,7 +103,8 @@ class RowModel(keras.Model):
                 raise ValueError(f"These rows cannot be answered.\n{report}")
             report.warn(stacklevel=2)
             dataset = self._make_dataset(rows, None, DatasetOptions(batch_size=batch_size))
-            return self._describe(self.predict(dataset, verbose=0), **options)
+            outputs = self.predict(dataset, verbose=0)
+            return self._describe(outputs, self._decode_arrays(outputs), **options)
         rows = self._name_columns(rows)
         parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
         if len(parts) == 1:
@@ -120,7 +121,7 @@ class RowModel(keras.Model):
                 for index, *remark in found
             ]
             Report(source.name, len(rows), {}, problems).warn(stacklevel=2)
-        return self._describe(tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *outputs), **options)
+        return self._describe(*tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *outputs), **options)
 
     def _name_columns(self, rows):
         """The rows with text for the names of their columns."""
@@ -144,22 +145,24 @@ class RowModel(keras.Model):
             packed = {
                 name: pack_cells(cells[name], modality.preprocessor) for name, modality in self._modalities.items()
             }
-            outputs, errors = self._graph({name: to_strings(array) for name, array in packed.items()})
-            first = next(filter(None, errors.numpy().tolist()), None)
+            results = self._graph({name: to_strings(array) for name, array in packed.items()})
+            outputs, answers, errors, measures = tf.nest.map_structure(lambda tensor: tensor.numpy(), results)
+            first = next(filter(None, errors.tolist()), None)
         except MediaError as error:
             first = error
         if first is None:
-            return tf.nest.map_structure(lambda tensor: tensor.numpy(), outputs), self._find_remarks(cells, packed)
+            return (outputs, answers), self._find_remarks(cells, packed, measures)
         report = check_rows(read(rows).with_columns(sorted(self.columns)), self._modalities)
         raise ValueError(f"These rows cannot be answered.\n{report if report.rejected else first}")
 
-    def _find_remarks(self, cells, packed):
+    def _find_remarks(self, cells, packed, measures):
         remarks = []
         for name, modality in self._modalities.items():
             preprocessor, columns = modality.preprocessor, modality.source_columns(name)
             contents = packed[name] if preprocessor.media_type else cells[name]
             indices = [index for index, content in enumerate(contents) if not preprocessor.is_empty(content)]
-            found = preprocessor.find_remarks([contents[index] for index in indices]) if indices else []
+            chosen = [array[indices] for array in measures[name]]
+            found = preprocessor.find_remarks([contents[index] for index in indices], chosen) if indices else []
             for index, findings in zip(indices, found, strict=True):
                 cell = cells[name][index]
                 for finding in findings:
@@ -171,8 +174,16 @@ class RowModel(keras.Model):
         """Columns that rows may have besides those of the inputs."""
         return set()
 
-    def _describe(self, outputs, **options) -> list[dict]:
-        """What `predict_rows` says of the outputs of `predict`."""
+    def _decode(self, outputs) -> dict:
+        """What the outputs say, as tensors by name; in the graph."""
+        return {}
+
+    def _decode_arrays(self, outputs) -> dict:
+        """The same of the arrays that `predict` returns."""
+        return {}
+
+    def _describe(self, outputs, answers, **options) -> list[dict]:
+        """What `predict_rows` says of the outputs of `predict`, and of what was decoded of them."""
         raise NotImplementedError
 
     def load_cells(self, source: Source) -> dict[str, np.ndarray]:
@@ -207,7 +218,9 @@ class _RowGraph:
         @tf.function(input_signature=[specs], autograph=False)
         def answer(rows):
             tensors, errors = model.preprocessor.explain_rows(rows)
-            return model(tensors, training=False), errors
+            outputs = model(tensors, training=False)
+            measures = {name: p.measure(rows[name]) for name, p in model.preprocessor.preprocessors.items()}
+            return outputs, model._decode(outputs), errors, measures
 
         return answer.get_concrete_function()
 

@@ -140,7 +140,7 @@ class AudioPreprocessor(Preprocessor):
             return Finding(kind, *_EXPLANATIONS[kind], True)
         return None
 
-    def find_remarks(self, cells):
+    def find_remarks(self, cells, measures=None):
         return [[finding] if (finding := self._find_remark(cell)) else [] for cell in cells]
 
     def _find_remark(self, data):

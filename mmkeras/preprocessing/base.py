@@ -128,8 +128,12 @@ class Preprocessor:
         remedy = "save the text as UTF-8, or name its encoding: mk.read(..., encoding='latin-1')"
         return Finding(kind, "it holds bytes that are no text in UTF-8", remedy, True, part)
 
-    def find_remarks(self, cells: Sequence) -> list[list[Finding]]:
-        """For each cell without an error what is worth telling."""
+    def measure(self, batch) -> tuple:
+        """What `find_remarks` has to know that only the graph can tell: tensors `(batch,)`; none for most."""
+        return ()
+
+    def find_remarks(self, cells: Sequence, measures: Sequence | None = None) -> list[list[Finding]]:
+        """For each cell without an error what is worth telling; `measures` are arrays, where they are known already."""
         return [[] for _ in cells]
 
     def compile(self, method):

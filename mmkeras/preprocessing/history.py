@@ -135,7 +135,7 @@ class HistoryPreprocessor(Preprocessor):
             return Finding(kind, "they do not ascend", "sort the items by time", True, part)
         return super().explain(kind, cell, part)
 
-    def find_remarks(self, cells):
+    def find_remarks(self, cells, measures=None):
         known = None if self.items is None else set(self.items)
         return [self._find_remarks(cell[0] if self.times else cell, known) for cell in cells]
 

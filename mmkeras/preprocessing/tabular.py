@@ -169,7 +169,7 @@ class TabularPreprocessor(Preprocessor):
             return Finding(kind, f"{cell[part]!r} is no date", remedy, True, part)
         return super().explain(kind, cell, part)
 
-    def find_remarks(self, cells):
+    def find_remarks(self, cells, measures=None):
         known = {name: frozenset(values) for name, values in (self.vocabularies or {}).items()}
         return [
             [f for part, cell in enumerate(row) if (f := self._find_remark(part, cell.strip(), known))] for row in cells

@@ -109,13 +109,14 @@ class TextPreprocessor(Preprocessor):
             ids = tf.concat([*start, ids, *end], axis=1)
         return ids.to_tensor(0, shape=(None, self.sequence_length))
 
-    def find_remarks(self, cells):
+    def find_remarks(self, cells, measures=None):
         if self.vocabulary is None:
             return super().find_remarks(cells)
-        unreadable, lengths = self.compile(self._measure)(tf.constant(cells))
-        return [self._find(*facts) for facts in zip(unreadable.numpy(), lengths.numpy(), strict=True)]
+        if measures is None:
+            measures = [tensor.numpy() for tensor in self.compile(self.measure)(tf.constant(cells))]
+        return [self._find(*facts) for facts in zip(*measures, strict=True)]
 
-    def _measure(self, texts):
+    def measure(self, texts):
         """For each text whether the model sees none of its words, and how many tokens it has."""
         ids = self.tokenizer.tokenize(texts)
         is_word = tf.constant(

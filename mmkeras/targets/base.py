@@ -75,9 +75,9 @@ class Target:
         tensors = {name: tf.constant(array) for name, array in outputs.items()}
         return {name: tensor.numpy() for name, tensor in self.decode(tensors).items()}
 
-    def describe(self, outputs: Mapping[str, np.ndarray]) -> list[dict]:
-        """The answers of `decode` as one dict a row, with Python values."""
-        decoded = self.decode_arrays(outputs)
+    def describe(self, outputs: Mapping[str, np.ndarray], decoded: Mapping | None = None) -> list[dict]:
+        """The answers of `decode` as one dict a row, with Python values; `decoded` where they are known already."""
+        decoded = self.decode_arrays(outputs) if decoded is None else decoded
         rows = zip(*decoded.values(), strict=True)
         return [dict(zip(decoded, map(_to_python, row), strict=True)) for row in rows]
 

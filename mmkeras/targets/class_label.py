@@ -124,9 +124,9 @@ class ClassTarget(Target):
             "probability": tf.reduce_max(probabilities, axis=1),
         }
 
-    def describe(self, outputs, top: int | None = None):
+    def describe(self, outputs, decoded=None, top: int | None = None):
         """As that of every target; with `top` also the `probabilities` of so many classes."""
-        answers = super().describe(outputs)
+        answers = super().describe(outputs, decoded)
         if top is None:
             return answers
         if not 1 <= top:

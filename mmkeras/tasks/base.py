@@ -182,8 +182,14 @@ class Task(RowModel):
         """The outputs of the model by the names of the target."""
         return {self.target.output_name: outputs}
 
-    def _describe(self, outputs, **options):
-        return self.target.describe(self.name_outputs(outputs), **options)
+    def _decode(self, outputs):
+        return self.target.decode(self.name_outputs(outputs))
+
+    def _decode_arrays(self, outputs):
+        return self.target.decode_arrays(self.name_outputs(outputs))
+
+    def _describe(self, outputs, answers, **options):
+        return self.target.describe(self.name_outputs(outputs), answers, **options)
 
     def compile(
         self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, *args, **kwargs

@@ -37,6 +37,7 @@ def run(program, exported):
             env={"TF_CPP_MIN_LOG_LEVEL": "3", **environment},
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=120,
         )
 
