@@ -103,8 +103,7 @@ class RowModel(keras.Model):
                 raise ValueError(f"These rows cannot be answered.\n{report}")
             report.warn(stacklevel=2)
             dataset = self._make_dataset(rows, None, DatasetOptions(batch_size=batch_size))
-            outputs = self.predict(dataset, verbose=0)
-            return self._describe(outputs, self._decode_arrays(outputs), **options)
+            return self._describe(self.predict(dataset, verbose=0), None, **options)
         rows = self._name_columns(rows)
         parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
         if len(parts) == 1:
@@ -178,12 +177,8 @@ class RowModel(keras.Model):
         """What the outputs say, as tensors by name; in the graph."""
         return {}
 
-    def _decode_arrays(self, outputs) -> dict:
-        """The same of the arrays that `predict` returns."""
-        return {}
-
     def _describe(self, outputs, answers, **options) -> list[dict]:
-        """What `predict_rows` says of the outputs of `predict`, and of what was decoded of them."""
+        """What `predict_rows` says of outputs, and of what was decoded of them; None where nothing was yet."""
         raise NotImplementedError
 
     def load_cells(self, source: Source) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ import math
 
 import tensorflow as tf
 
+from mmkeras.preprocessing.base import require
 from mmkeras.targets.base import ERROR
 
 RAW, TENSORS = "serving_default", "tensors"
@@ -29,14 +30,14 @@ def raw_signature(model, on_error: str = "report") -> tf.types.experimental.Poly
     @tf.function(input_signature=[specs], autograph=False)
     def serve_raw(inputs):
         sizes = tf.stack([tf.shape(cells)[0] for cells in inputs.values()])
-        same_sizes = _require(tf.reduce_all(sizes == sizes[0]), "Inputs differ in their number of rows.")
+        same_sizes = require(tf.reduce_all(sizes == sizes[0]), "Inputs differ in their number of rows.")
         with tf.control_dependencies([same_sizes]):
             rows = model.preprocessor.join_columns(inputs)
         tensors, error = model.preprocessor.explain_rows(rows)
         if on_error == "raise":
             rows_in_words = "row " + tf.strings.as_string(tf.range(tf.size(error))) + ": " + error
             message = tf.strings.reduce_join(tf.boolean_mask(rows_in_words, error != ""), separator="\n")
-            with tf.control_dependencies([_require(tf.reduce_all(error == ""), message)]):
+            with tf.control_dependencies([require(tf.reduce_all(error == ""), message)]):
                 return answer({name: tf.identity(tensor) for name, tensor in tensors.items()})
         answers = {name: _keep(error == "", tensor) for name, tensor in answer(tensors).items()}
         return {**answers, ERROR: error}
@@ -52,10 +53,6 @@ def _call(model, tensors):
         name: tf.pad(tensor, [[0, added]] + [[0, 0]] * (tensor.shape.rank - 1)) for name, tensor in tensors.items()
     }
     return tf.nest.map_structure(lambda output: output[:count], model(filled, training=False))
-
-
-def _require(condition, message):
-    return tf.raw_ops.Assert(condition=condition, data=[message])
 
 
 def _keep(flags, answers):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from mmkeras.data import decoders, media, native
 from mmkeras.data.cells import FILE
 from mmkeras.data.report import Finding
-from mmkeras.preprocessing.base import Preprocessor, attempt
+from mmkeras.preprocessing.base import Preprocessor, attempt, require
 from mmkeras.preprocessing.native_audio import decode_audio_native
 from mmkeras.preprocessing.tensorflow_io import import_native_ops
 from mmkeras.preprocessing.wav import read_wav
@@ -101,7 +101,7 @@ class AudioPreprocessor(Preprocessor):
     def _decode_wav(self, data):
         sound = read_wav(data)
         kind = self._explain_wav(data, sound)
-        with tf.control_dependencies([tf.raw_ops.Assert(condition=kind == "", data=[kind])]):
+        with tf.control_dependencies([require(kind == "", kind)]):
             frames = tf.minimum(_count_frames(sound), tf.constant(self.shape[0], tf.int64))
         content = tf.strings.substr(data, sound.start, 2 * frames * sound.channels)
         samples = tf.reshape(tf.io.decode_raw(content, tf.int16), (frames, sound.channels))

@@ -243,8 +243,7 @@ class RowPreprocessor:
         for name, preprocessor in self.preprocessors.items():
             if not preprocessor.media_type:
                 kinds = preprocessor.find_errors(batch[name])
-                fine = tf.raw_ops.Assert(condition=tf.reduce_all(kinds == ""), data=[f"Cells of '{name}':", kinds])
-                with tf.control_dependencies([fine]):
+                with tf.control_dependencies([require(tf.reduce_all(kinds == ""), f"Cells of '{name}':", kinds)]):
                     checked[name] = tf.identity(batch[name])
         return self._prepare_usable(checked)
 
@@ -365,6 +364,11 @@ def to_strings(cells: np.ndarray) -> tf.Tensor:
 
 def _encode(cell):
     return cell.encode("utf-8", "surrogatepass") if isinstance(cell, str) else cell
+
+
+def require(condition, *data):
+    """Stops the graph and shows the data, as `tf.debugging.Assert` does, without a branch around it."""
+    return tf.raw_ops.Assert(condition=condition, data=list(data))
 
 
 def attempt(function, cell, otherwise):

@@ -57,6 +57,7 @@ class HistoryPreprocessor(Preprocessor):
         self.times = times
         self.parts = ("items", "times") if times else ()
         self._table = None
+        self._known = None  # the items as a set
 
     @property
     def raw_shape(self):
@@ -136,13 +137,14 @@ class HistoryPreprocessor(Preprocessor):
         return super().explain(kind, cell, part)
 
     def find_remarks(self, cells, measures=None):
-        known = None if self.items is None else set(self.items)
-        return [self._find_remarks(cell[0] if self.times else cell, known) for cell in cells]
+        if self._known is None and self.items is not None:
+            self._known = frozenset(self.items)
+        return [self._find_remarks(cell[0] if self.times else cell) for cell in cells]
 
-    def _find_remarks(self, items, known):
-        if known is None or any(item.strip() in known for item in items):
+    def _find_remarks(self, items):
+        if self._known is None or any(item.strip() in self._known for item in items):
             return []
-        detail = f"none of its {len(items)} items is among the {len(known)} that the model learned"
+        detail = f"none of its {len(items)} items is among the {len(self._known)} that the model learned"
         return [Finding("unknown items only", detail, "train on rows that have them", False)]
 
     def get_config(self) -> dict:

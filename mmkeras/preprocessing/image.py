@@ -10,7 +10,7 @@ import tensorflow as tf
 from mmkeras.data.cells import FILE
 from mmkeras.data.native import JPEG_START, PNG_EXIF_TEXT, PNG_START, PNG_TEXT_BYTES
 from mmkeras.data.report import Finding
-from mmkeras.preprocessing.base import Preprocessor, attempt
+from mmkeras.preprocessing.base import Preprocessor, attempt, require
 from mmkeras.preprocessing.exif import is_plain_jpeg, read_orientation
 
 _RATIOS = (1, 2, 4, 8)
@@ -71,11 +71,6 @@ def _turn(pixels, orientation):
     return tf.switch_case(orientation - 1, ways)
 
 
-def _require(condition, kind):
-    """As `tf.debugging.Assert`, without a branch around it."""
-    return tf.raw_ops.Assert(condition=condition, data=[kind])
-
-
 def _turn_png(pixels, data):
     return _turn(pixels, read_orientation(data, is_png=True))
 
@@ -134,9 +129,11 @@ class ImagePreprocessor(Preprocessor):
         return {"max_pixels": self.max_pixels}
 
     def prepare_cell(self, cell):
+        return tf.ensure_shape(self._resize(self._decode(cell)), self.shape)
+
+    def _decode(self, cell):
         is_jpeg = _starts_with(cell, JPEG_START)
-        pixels = tf.cond(is_jpeg, lambda: self._decode_jpeg(cell), lambda: self._decode_png_or_nothing(cell))
-        return tf.ensure_shape(self._resize(pixels), self.shape)
+        return tf.cond(is_jpeg, lambda: self._decode_jpeg(cell), lambda: self._decode_png_or_nothing(cell))
 
     def _decode_png_or_nothing(self, cell):
         nothing = tf.zeros((1, 1, 3), tf.uint8)
@@ -145,9 +142,9 @@ class ImagePreprocessor(Preprocessor):
     def _decode_png(self, data):
         height_width, is_plain = _read_png_header(data)
         checks = [
-            _require(_starts_with(data, PNG_START), _NO_IMAGE),
-            _require(is_plain, _NOT_PLAIN),
-            _require(self._is_small(height_width), _TOO_LARGE),
+            require(_starts_with(data, PNG_START), _NO_IMAGE),
+            require(is_plain, _NOT_PLAIN),
+            require(self._is_small(height_width), _TOO_LARGE),
         ]
         with tf.control_dependencies(checks):
             pixels = tf.io.decode_png(data, channels=3)
@@ -157,9 +154,9 @@ class ImagePreprocessor(Preprocessor):
         shape = tf.cast(tf.io.extract_jpeg_shape(data), tf.int64)
         height_width = shape[:2]
         checks = [
-            _require(shape[2] != 4, _NOT_PLAIN),
-            _require(self._is_small(height_width), _TOO_LARGE),
-            _require(self._has_few_scans(data, height_width), _TOO_MANY_SCANS),
+            require(shape[2] != 4, _NOT_PLAIN),
+            require(self._is_small(height_width), _TOO_LARGE),
+            require(self._has_few_scans(data, height_width), _TOO_MANY_SCANS),
         ]
         with tf.control_dependencies(checks):
             shrinks = tf.reduce_all(height_width >= 2 * min(self.size))
@@ -200,7 +197,7 @@ class ImagePreprocessor(Preprocessor):
         is_plain = tf.where(is_png, _read_png_header(cell)[1], channels != 4)
         height_width = tf.stack(height_width)
         # A sum, because what depends on the pixels alone is not left out of the graph.
-        total = attempt(lambda data: tf.reduce_sum(tf.cast(self.prepare_cell(data), tf.int64)), cell, np.int64(-1))
+        total = attempt(lambda data: tf.reduce_sum(tf.cast(self._decode(data), tf.int64)), cell, np.int64(-1))
         kind = tf.where(total >= 0, "", _DAMAGED)
         kind = tf.where(is_png | self._has_few_scans(cell, height_width), kind, _TOO_MANY_SCANS)
         kind = tf.where(self._is_small(height_width), kind, _TOO_LARGE)
@@ -212,7 +209,7 @@ class ImagePreprocessor(Preprocessor):
 
     def _find_problem(self, data):
         try:
-            self.compile_cell(self.prepare_cell)(data)
+            self.compile_cell(self._decode)(data)
             return None
         except (tf.errors.InvalidArgumentError, UnicodeDecodeError):  # of a message that holds bytes of the file
             kind = self.compile_cell(self.explain_file)(data).numpy().decode()

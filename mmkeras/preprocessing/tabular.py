@@ -64,6 +64,7 @@ class TabularPreprocessor(Preprocessor):
         self.vocabularies = None if vocabularies is None else {name: list(v) for name, v in vocabularies.items()}
         self.vocabulary_size = vocabulary_size
         self._tables = None
+        self._known = None  # the vocabularies as sets
 
     @property
     def raw_shape(self):
@@ -170,13 +171,12 @@ class TabularPreprocessor(Preprocessor):
         return super().explain(kind, cell, part)
 
     def find_remarks(self, cells, measures=None):
-        known = {name: frozenset(values) for name, values in (self.vocabularies or {}).items()}
-        return [
-            [f for part, cell in enumerate(row) if (f := self._find_remark(part, cell.strip(), known))] for row in cells
-        ]
+        if self._known is None and self.vocabularies is not None:
+            self._known = {name: frozenset(values) for name, values in self.vocabularies.items()}
+        return [[f for part, cell in enumerate(row) if (f := self._find_remark(part, cell.strip()))] for row in cells]
 
-    def _find_remark(self, part, cell, known):
-        name = self.parts[part]
+    def _find_remark(self, part, cell):
+        name, known = self.parts[part], self._known or {}
         if cell and name in known and cell not in known[name]:
             remedy = "correct it, or train on rows that have it"
             if len(known[name]) == self.vocabulary_size:

@@ -185,9 +185,6 @@ class Task(RowModel):
     def _decode(self, outputs):
         return self.target.decode(self.name_outputs(outputs))
 
-    def _decode_arrays(self, outputs):
-        return self.target.decode_arrays(self.name_outputs(outputs))
-
     def _describe(self, outputs, answers, **options):
         return self.target.describe(self.name_outputs(outputs), answers, **options)
 
