@@ -114,6 +114,22 @@ def mmkeras_images(paths, antialias=False):
     return time_epochs(lambda: dataset, len(paths))
 
 
+def tensorflow_images(antialias):
+    """TensorFlow's decoding and resizing with nothing beside them: no check, no orientation, no absent file."""
+    import tensorflow as tf
+
+    def prepare(path):
+        pixels = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
+        return tf.cast(tf.image.resize(pixels, (SIZE, SIZE), antialias=antialias) + 0.5, tf.uint8)
+
+    paths = make_images()
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    dataset = tf.data.Dataset.from_tensor_slices(paths).map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.batch(BATCH).prefetch(tf.data.AUTOTUNE).with_options(options)
+    return time_epochs(lambda: dataset, len(paths))
+
+
 def mmkeras_records(antialias=False):
     import mmkeras as mk
 
@@ -239,6 +255,8 @@ CONTENDERS = {
     "DataLoader, OpenCV": lambda: torch_images(make_images(), "cv2"),
     "DataLoader, PIL": lambda: torch_images(make_images(), "pil"),
     "DataLoader, photographs": lambda: torch_images(make_photographs(), "cv2"),
+    "TensorFlow alone": lambda: tensorflow_images(antialias=False),
+    "TensorFlow alone, antialias": lambda: tensorflow_images(antialias=True),
     "libjpeg-turbo alone": libjpeg_turbo,
     "mmkeras, text": mmkeras_text,
     "Hugging Face tokenizers": huggingface_text,
@@ -251,7 +269,9 @@ TARGETS = {
     "images against the better DataLoader": ("mmkeras, files", "DataLoader, OpenCV", 2.0),
     "photographs against the better DataLoader": ("mmkeras, photographs", "DataLoader, photographs", 2.0),
     "antialiased images against PIL": ("mmkeras, files, antialias", "DataLoader, PIL", 1.0),
-    "images against libjpeg-turbo alone": ("mmkeras, files", "libjpeg-turbo alone", 0.75),
+    "images against libjpeg-turbo alone": ("mmkeras, files", "libjpeg-turbo alone", 0.85),
+    "images against TensorFlow alone": ("mmkeras, files", "TensorFlow alone", 0.75),
+    "antialiased against TensorFlow alone": ("mmkeras, files, antialias", "TensorFlow alone, antialias", 0.85),
     "records against files": ("mmkeras, records", "mmkeras, files", 3.0),
     "tokenizing against Hugging Face": ("mmkeras, text", "Hugging Face tokenizers", 10.0),
     "log-mel against librosa": ("mmkeras, log-mel", "librosa, log-mel", 2.0),

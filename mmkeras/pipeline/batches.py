@@ -128,6 +128,9 @@ def finish(dataset: tf.data.Dataset, options: DatasetOptions) -> tf.data.Dataset
     """What every dataset of batches ends with: where it is made, in which order, and ahead of its use."""
     tf_options = tf.data.Options()
     tf_options.deterministic = options.deterministic
+    # As many rows at once as there are cores. The search for a better number starts each epoch at one core, and its
+    # end may wait for the search for as long as the epoch took.
+    tf_options.autotune.enabled = False
     dataset = dataset.with_options(tf_options)
     if options.data_service is not None:
         # Each row goes to one worker only: workers share the rows among themselves as they ask for more.

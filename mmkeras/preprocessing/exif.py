@@ -1,5 +1,6 @@
 """How an image is to be turned, read in the graph from its EXIF or XMP data as Pillow reads it."""
 
+import numpy as np
 import tensorflow as tf
 
 _SEARCHED_BYTES = 1 << 18  # of a JPEG: what describes the image stands before it
@@ -9,11 +10,19 @@ _ORIENTATION = 0x0112
 _XMP = r'(?s)\C*?tiff:Orientation(?:="|>)([1-8])\C*'
 
 
+# How plain JPEGs start: with the JFIF header and a table of the image, or with the table; None is any byte.
+_PLAIN_STARTS = [
+    [0xFF, 0xD8, 0xFF, 0xE0, 0x00, 0x10, *[None] * 14, 0xFF, 0xDB],
+    [0xFF, 0xD8, 0xFF, 0xDB, *[None] * 18],
+]
+
+
 def is_plain_jpeg(data):
     """Whether a JPEG goes straight from its JFIF header to the image, as most do, and does not say how it is turned."""
-    at = lambda start, count: tf.strings.substr(data, start, count)  # noqa: E731
-    is_jfif = (at(0, 6) == b"\xff\xd8\xff\xe0\x00\x10") & (at(20, 2) == b"\xff\xdb")
-    return is_jfif | (at(0, 4) == b"\xff\xd8\xff\xdb")
+    start = tf.io.decode_raw(data, tf.uint8, fixed_length=len(_PLAIN_STARTS[0]))
+    is_any = np.equal(_PLAIN_STARTS, None)
+    is_same = start == np.where(is_any, 0, _PLAIN_STARTS).astype("uint8")
+    return tf.reduce_any(tf.reduce_all(is_same | is_any, axis=1))
 
 
 def read_orientation(data, is_png):
@@ -21,12 +30,12 @@ def read_orientation(data, is_png):
 
     Args:
         data: scalar string tensor, the bytes of a PNG or JPEG.
-        is_png: bool, whether it is a PNG: there the data may stand behind the image.
+        is_png: scalar bool tensor, whether it is a PNG: there the data may stand behind the image.
 
     Returns: scalar int32 tensor.
     """
-    head = data if is_png else tf.strings.substr(data, 0, _SEARCHED_BYTES)
-    parts = tf.strings.split(head, "eXIf" if is_png else "Exif\0\0", maxsplit=1)
+    head = tf.strings.substr(data, 0, tf.where(is_png, tf.strings.length(data), _SEARCHED_BYTES))
+    parts = tf.strings.split(head, tf.where(is_png, "eXIf", "Exif\0\0"), maxsplit=1)
     is_found = tf.size(parts) > 1
     orientation = _read_directory(tf.where(is_found, parts[-1], ""))
     said = tf.strings.regex_replace(head, _XMP, r"\1")

@@ -40,39 +40,31 @@ def _read_png_header(data):
     return width_height[::-1], is_plain
 
 
-def _read_size(data):
-    """Height, width and channels, int64, as the header of a JPEG says; of a PNG the channels are given as 1, and of all
-    else there is 0.
-    """
-    nothing = tf.zeros((3,), tf.int32)
-    read_jpeg = lambda: attempt(tf.io.extract_jpeg_shape, data, nothing)  # noqa: E731
-    jpeg_size = tf.cast(tf.cond(_starts_with(data, JPEG_START), read_jpeg, lambda: nothing), tf.int64)
-    png_size = tf.concat([_read_png_header(data)[0], [1]], axis=0)
-    return tf.where(_starts_with(data, PNG_START), png_size, jpeg_size)
+def _read_jpeg_header(data):
+    """Height and width, int64, and whether a JPEG is decoded here: it is not in CMYK. Fails where it has no header."""
+    shape = tf.cast(tf.io.extract_jpeg_shape(data), tf.int64)
+    return shape[:2], shape[2] != 4
+
+
+def _read_header(data):
+    is_jpeg = _starts_with(data, JPEG_START)
+    return tf.cond(is_jpeg, lambda: _read_jpeg_header(data), lambda: _read_png_header(data))
 
 
 def _decode_jpeg(data, ratio):
     return tf.io.decode_jpeg(data, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")  # as Pillow does
 
 
+# For an orientation of the EXIF standard, from 1: whether rows are reversed, whether columns are, both before they are
+# exchanged; and whether they are.
+_TURNS = [(0, 0, 0), (0, 1, 0), (1, 1, 0), (1, 0, 0), (0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)]
+
+
 def _turn(pixels, orientation):
     """The image as it is to be seen."""
-    transpose = lambda x: tf.transpose(x, (1, 0, 2))  # noqa: E731
-    ways = [
-        lambda: pixels,
-        lambda: pixels[:, ::-1],
-        lambda: pixels[::-1, ::-1],
-        lambda: pixels[::-1],
-        lambda: transpose(pixels),
-        lambda: transpose(pixels[::-1]),
-        lambda: transpose(pixels[::-1, ::-1]),
-        lambda: transpose(pixels[:, ::-1]),
-    ]
-    return tf.switch_case(orientation - 1, ways)
-
-
-def _turn_png(pixels, data):
-    return _turn(pixels, read_orientation(data, is_png=True))
+    rows, columns, exchange = tf.unstack(tf.gather(tf.cast(_TURNS, tf.bool), orientation - 1))
+    turned = tf.raw_ops.Reverse(tensor=pixels, dims=tf.stack([rows, columns, False]))
+    return tf.transpose(turned, tf.where(exchange, (1, 0, 2), (0, 1, 2)))
 
 
 def _apart(function, *arguments):
@@ -132,55 +124,51 @@ class ImagePreprocessor(Preprocessor):
         return tf.ensure_shape(self._resize(self._decode(cell)), self.shape)
 
     def _decode(self, cell):
-        is_jpeg = _starts_with(cell, JPEG_START)
-        return tf.cond(is_jpeg, lambda: self._decode_jpeg(cell), lambda: self._decode_png_or_nothing(cell))
+        return tf.cond(is_plain_jpeg(cell), lambda: self._decode_plain_jpeg(cell), lambda: self._decode_other(cell))
 
-    def _decode_png_or_nothing(self, cell):
-        nothing = tf.zeros((1, 1, 3), tf.uint8)
-        return tf.cond(self.is_present(cell), lambda: self._decode_png(cell), lambda: nothing)
+    def _decode_plain_jpeg(self, data):
+        height_width, is_plain = _read_jpeg_header(data)
+        kind = self._explain_header(data, height_width, is_plain)
+        with tf.control_dependencies([require(kind == "", kind)]):
+            return self._decode_at_ratio(data, height_width)
 
-    def _decode_png(self, data):
-        height_width, is_plain = _read_png_header(data)
-        checks = [
-            require(_starts_with(data, PNG_START), _NO_IMAGE),
-            require(is_plain, _NOT_PLAIN),
-            require(self._is_small(height_width), _TOO_LARGE),
+    def _decode_other(self, cell):
+        pixels, kind = _apart(self._decode_or_explain, cell)
+        with tf.control_dependencies([require(kind == "", kind)]):
+            return tf.identity(pixels)
+
+    def _decode_or_explain(self, cell):
+        height_width, is_plain = _read_header(cell)
+        kind = self._explain_header(cell, height_width, is_plain)
+        is_png = _starts_with(cell, PNG_START)
+        orientation = read_orientation(cell, is_png)
+        ways = [
+            lambda: tf.zeros((1, 1, 3), tf.uint8),
+            lambda: tf.io.decode_png(cell, channels=3),
+            lambda: self._decode_at_ratio(cell, tf.where(orientation > 4, height_width[::-1], height_width)),
         ]
-        with tf.control_dependencies(checks):
-            pixels = tf.io.decode_png(data, channels=3)
-        return _apart(_turn_png, pixels, data)
+        way = tf.where(self.is_present(cell) & (kind == ""), tf.where(is_png, 1, 2), 0)
+        return _turn(tf.switch_case(way, ways), orientation), kind
 
-    def _decode_jpeg(self, data):
-        shape = tf.cast(tf.io.extract_jpeg_shape(data), tf.int64)
-        height_width = shape[:2]
-        checks = [
-            require(shape[2] != 4, _NOT_PLAIN),
-            require(self._is_small(height_width), _TOO_LARGE),
-            require(self._has_few_scans(data, height_width), _TOO_MANY_SCANS),
-        ]
-        with tf.control_dependencies(checks):
-            shrinks = tf.reduce_all(height_width >= 2 * min(self.size))
-        return tf.cond(
-            shrinks | ~is_plain_jpeg(data),
-            lambda: _apart(self._decode_turned_at_ratio, data, height_width),
-            lambda: _decode_jpeg(data, 1),
-        )
-
-    def _decode_turned_at_ratio(self, data, height_width):
-        orientation = tf.cond(is_plain_jpeg(data), lambda: 1, lambda: read_orientation(data, is_png=False))
-        height_width = tf.where(orientation > 4, height_width[::-1], height_width)
+    def _decode_at_ratio(self, data, height_width):
         halvings = tf.math.log(tf.reduce_min(height_width / tf.constant(self.size, tf.int64))) / math.log(2) + 1e-6
         choice = tf.clip_by_value(tf.cast(tf.floor(halvings), tf.int32), 0, len(_RATIOS) - 1)
-        decoders = [functools.partial(_decode_jpeg, data, ratio) for ratio in _RATIOS]
-        return _turn(tf.switch_case(choice, decoders), orientation)
+        return tf.switch_case(choice, [functools.partial(_decode_jpeg, data, ratio) for ratio in _RATIOS])
 
     def _is_small(self, height_width):
         """Whether an image of this size, which its header says, may be decoded."""
         # Each by itself too: their product may be too large for the integer.
         return (tf.reduce_prod(height_width) <= self.max_pixels) & tf.reduce_all(height_width <= self.max_pixels)
 
-    def _has_few_scans(self, data, height_width):
-        return _count_scans(data) * tf.reduce_prod(height_width) <= _SCANS * self.max_pixels
+    def _explain_header(self, cell, height_width, is_plain):
+        """The kind of what is wrong with an image before it is decoded; `""` for nothing, and for an absent one."""
+        is_jpeg = _starts_with(cell, JPEG_START)
+        has_few_scans = _count_scans(cell) * tf.reduce_prod(height_width) <= _SCANS * self.max_pixels
+        kind = tf.where(has_few_scans | ~is_jpeg, "", _TOO_MANY_SCANS)
+        kind = tf.where(self._is_small(height_width), kind, _TOO_LARGE)
+        kind = tf.where(is_plain, kind, _NOT_PLAIN)
+        kind = tf.where(is_jpeg | _starts_with(cell, PNG_START), kind, _NO_IMAGE)
+        return tf.where(self.is_present(cell), kind, "")
 
     def _resize(self, pixels):
         if self.fit == "pad":
@@ -192,17 +180,10 @@ class ImagePreprocessor(Preprocessor):
         return tf.cast(pixels + 0.5, tf.uint8)  # rounded; both kinds of averages stay within [0, 255]
 
     def explain_file(self, cell):
-        is_png, is_jpeg = _starts_with(cell, PNG_START), _starts_with(cell, JPEG_START)
-        *height_width, channels = tf.unstack(_read_size(cell))
-        is_plain = tf.where(is_png, _read_png_header(cell)[1], channels != 4)
-        height_width = tf.stack(height_width)
-        # A sum, because what depends on the pixels alone is not left out of the graph.
+        kind = attempt(lambda data: self._explain_header(data, *_read_header(data)), cell, _DAMAGED)
+        # A sum, because what depends on the shape alone is left out of the graph.
         total = attempt(lambda data: tf.reduce_sum(tf.cast(self._decode(data), tf.int64)), cell, np.int64(-1))
-        kind = tf.where(total >= 0, "", _DAMAGED)
-        kind = tf.where(is_png | self._has_few_scans(cell, height_width), kind, _TOO_MANY_SCANS)
-        kind = tf.where(self._is_small(height_width), kind, _TOO_LARGE)
-        kind = tf.where(is_plain, kind, _NOT_PLAIN)
-        return tf.where(is_png | is_jpeg | ~self.is_present(cell), kind, _NO_IMAGE)
+        return tf.where((kind == "") & (total < 0), _DAMAGED, kind)
 
     def find_problems(self, cells):
         return [[finding] if (finding := self._find_problem(cell)) else [] for cell in cells]
@@ -214,7 +195,7 @@ class ImagePreprocessor(Preprocessor):
         except (tf.errors.InvalidArgumentError, UnicodeDecodeError):  # of a message that holds bytes of the file
             kind = self.compile_cell(self.explain_file)(data).numpy().decode()
         if kind == _TOO_LARGE:
-            pixels = math.prod(self.compile_cell(_read_size)(data).numpy()[:2].tolist())
+            pixels = math.prod(self.compile_cell(_read_header)(data)[0].numpy().tolist())
             detail = f"it has {pixels / 1e6:.1f} megapixels, more than the {self.max_pixels / 1e6:.1f} allowed"
             return Finding(kind, detail, f"shrink the file, or allow it by mk.Image(max_pixels={pixels})", True)
         if kind == _TOO_MANY_SCANS:

@@ -74,7 +74,11 @@ class ClassTarget(Target):
         labels = {label for cell in cells if (label := _to_label(cell)) is not None and _is_unicode(label)}
         numeric = bool(labels) and all(_NUMBER.fullmatch(label) for label in labels)
         self.classes = sorted(labels, key=lambda label: (float(label), label) if numeric else label)
-        self._check_classes()
+        if len(self.classes) < 2:
+            raise ValueError(
+                f"Classes are learned from column '{self.column}', which holds fewer than two different labels in "
+                f"{len(cells):,} rows. Give all classes, or other rows. Received: {self.classes}"
+            )
         if numeric and (len(labels) > _MANY_NUMBERS or any("." in label for label in labels)):
             warnings.warn(
                 f"Column '{self.column}' holds {len(labels):,} different numbers, {self.classes[0]} to "

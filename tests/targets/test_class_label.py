@@ -80,6 +80,11 @@ def test_classes_that_are_none_are_refused(classes):
         ClassTarget(classes=classes)
 
 
+def test_a_column_of_one_class_is_named():
+    with pytest.raises(ValueError, match="column 'mood', which holds fewer than two .* in 3 rows.*Received: \\['a'\\]"):
+        ClassTarget("mood").adapt(["a", "a", ""])
+
+
 def test_the_most_probable_classes_are_told_on_request():
     target = ClassTarget(classes=["a", "b", "c"])
     (answer,) = target.describe({"probabilities": np.array([[0.25, 0.125, 0.625]], "float32")}, top=2)
