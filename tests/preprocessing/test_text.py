@@ -92,10 +92,6 @@ def test_one_character_that_was_not_learned_does_not_hide_the_others():
     assert mixed == [*known, 1]
 
 
-@pytest.mark.skipif(
-    tf.__version__.startswith("2.16."),
-    reason="one process cannot hold the readers of models of sentencepiece and of TensorFlow Text 2.16",
-)
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=8))
 def test_a_vocabulary_is_learned_of_any_text(texts):
