@@ -10,6 +10,7 @@ collect_ignore = ["setup.py"]
 collect_ignore_glob = [
     "mmkeras/exporting/scripts/*",
     "mmkeras/data/scripts/*",
+    "mmkeras/preprocessing/scripts/*",
     "mmkeras/__main__.py",
     "benchmarks/*",
     "notebooks/*",

@@ -139,4 +139,4 @@ class Backbone(RowModel):
 
 
 def _choose(features, keys):
-    return {key: features[key] for key in FEATURES if key in keys}
+    return {key: features[key] for key in FEATURES if key in keys and key in features}

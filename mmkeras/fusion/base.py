@@ -13,8 +13,9 @@ class Fusion(keras.layers.Layer):
     Fusions of the feature level and of the model level join what encoders give, and a head reads the result. Those of
     the decision level (`DecisionFusion`) join what heads say of each modality alone.
 
-    A subclass names in `reads` the Features that it uses, and says in `passes_on` whether those of a modality come out
-    as they went in. Modalities are taken in the order of their names, so the order of the dict does not matter.
+    A subclass names in `reads` the Features that it uses, says in `passes_on` whether those of a modality come out as
+    they went in, and in `needs_classes` whether it can only join answers that are classes. Modalities are taken in the
+    order of their names, so the order of the dict does not matter.
 
     Args:
         units: size of the fused vectors.
@@ -29,9 +30,9 @@ class Fusion(keras.layers.Layer):
         tokens, other fusions pass it on. Content of an absent modality is zero there.
     """
 
-    min_modalities = 1
     reads = FEATURES
     passes_on = True
+    needs_classes = False
 
     def __init__(self, units=128, modality_dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
@@ -43,11 +44,13 @@ class Fusion(keras.layers.Layer):
         self.drop_modalities = ModalityDropout(modality_dropout, seed, dtype=self.dtype_policy, name="modality_dropout")
 
     def build(self, features_shape):
-        if len(features_shape) < self.min_modalities:
-            raise ValueError(
-                f"{type(self).__name__} fuses at least {self.min_modalities} modalities. "
-                f"Received: {sorted(features_shape)}. With fewer, use mk.fusion.Concatenation."
-            )
+        for name, shapes in sorted(features_shape.items()):
+            if lacking := [key for key in self.reads if key not in shapes]:
+                raise ValueError(
+                    f"{type(self).__name__} reads {list(self.reads)} of each modality, and the encoder of '{name}' "
+                    f"gives no {' and no '.join(lacking)}. Fusions of the feature and of the decision level read "
+                    f"{['pooled', 'present']}. Received: {sorted(shapes)}"
+                )
         self.names = sorted(features_shape)
         self.build_fusion({name: features_shape[name] for name in self.names})
 
@@ -105,14 +108,16 @@ def connect_branches(features, head):
 
 
 def zero_absent(features, present) -> Features:
-    """The Features of a modality where only these rows have it: all else is zero, also the tokens of padding."""
-    mask = ops.logical_and(features["mask"], ops.expand_dims(present, 1))
-    return dict(
-        tokens=_keep(features["tokens"], ops.expand_dims(mask, -1)),
-        mask=mask,
-        pooled=_keep(features["pooled"], ops.expand_dims(present, -1)),
-        present=present,
-    )
+    """The Features of a modality, as many as there are, where only these rows have it: all else is zero, also the
+    tokens of padding.
+    """
+    kept = dict(features)
+    if "tokens" in kept:
+        kept["mask"] = ops.logical_and(kept["mask"], ops.expand_dims(present, 1))
+        kept["tokens"] = _keep(kept["tokens"], ops.expand_dims(kept["mask"], -1))
+    if "pooled" in kept:
+        kept["pooled"] = _keep(kept["pooled"], ops.expand_dims(present, -1))
+    return {**kept, "present": present}
 
 
 def _keep(values, condition):

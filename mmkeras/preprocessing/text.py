@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mmkeras.data.report import Finding
@@ -10,6 +11,7 @@ from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.tokenizers import RESERVED_TOKENS, SentencePiece, Tokenizer
 
 LONGEST_LEARNED = 512
+_MEASURED = 1000  # texts at once; of more, the SentencePiece of TensorFlow Text 2.16 may end the process
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -94,7 +96,7 @@ class TextPreprocessor(Preprocessor):
             raise ValueError("Text learns its vocabulary from at least one text, and every cell is empty.")
         self.tokenizer.adapt(texts)
         if self.sequence_length is None:
-            longest = int(tf.reduce_max(self.tokenizer.tokenize(tf.constant(texts)).row_lengths()))
+            longest = int(self._measure_all(texts)[1].max())
             self.sequence_length = min(longest + self._added_count, LONGEST_LEARNED)
 
     def prepare_batch(self, batch):
@@ -113,7 +115,7 @@ class TextPreprocessor(Preprocessor):
         if self.vocabulary is None:
             return super().find_remarks(cells)
         if measures is None:
-            measures = [tensor.numpy() for tensor in self.compile(self.measure)(tf.constant(cells))]
+            measures = self._measure_all(cells)
         return [self._find(*facts) for facts in zip(*measures, strict=True)]
 
     def measure(self, texts):
@@ -125,6 +127,12 @@ class TextPreprocessor(Preprocessor):
         has_known = tf.reduce_any(tf.ragged.map_flat_values(lambda flat: tf.gather(is_word, flat), ids), axis=1)
         has_unknown = tf.reduce_any(ids == self.tokenizer.find_id(self.tokenizer.unknown_token), axis=1)
         return has_unknown & ~has_known, ids.row_lengths()
+
+    def _measure_all(self, cells):
+        """`measure` of any number of cells, as arrays."""
+        parts = [cells[start : start + _MEASURED] for start in range(0, len(cells), _MEASURED)]
+        measured = [self.compile(self.measure)(tf.constant(part)) for part in parts]
+        return [np.concatenate([tensor.numpy() for tensor in tensors]) for tensors in zip(*measured, strict=True)]
 
     def _find(self, unreadable, length):
         if unreadable:

@@ -1,16 +1,19 @@
 """Text to pieces of a vocabulary, in the graph."""
 
 import base64
-import io
+import importlib.util
+import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import keras
-import sentencepiece
 import tensorflow as tf
 import tensorflow_text as tf_text
-from sentencepiece import sentencepiece_model_pb2
 
+_LEARN = Path(__file__).parent / "scripts" / "learn_pieces.py"
 RESERVED_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _LONGEST_WORD = 400  # bytes of a word that WordPiece splits; a longer one is [UNK]
 _TIE = 1e-6  # of two ways with as few pieces the one with those learned earlier
@@ -184,7 +187,7 @@ class SentencePiece(Tokenizer):
             self._read_model()
 
     def _read_model(self):
-        model = sentencepiece_model_pb2.ModelProto.FromString(self.model)
+        model = parse_model(self.model)
         self.vocabulary = [piece.piece for piece in model.pieces]
         self.unknown_token = self.vocabulary[model.trainer_spec.unk_id]
         if model.trainer_spec.model_type != model.trainer_spec.UNIGRAM or model.trainer_spec.pad_id != 0:
@@ -200,12 +203,7 @@ class SentencePiece(Tokenizer):
         counts = Counter(character for text in texts for character in text)
         common = {character for character, _ in counts.most_common(self.vocabulary_size // 2)}
         lines = ("".join(filter(common.__contains__, line)) for text in texts for line in text.splitlines())
-        learned = io.BytesIO()
-        try:
-            self._train(lines, learned)
-        except RuntimeError as error:
-            raise ValueError(f"SentencePiece learns nothing from these {len(texts):,} texts: {error}") from None
-        model = sentencepiece_model_pb2.ModelProto.FromString(learned.getvalue())
+        model = parse_model(self._learn([line for line in lines if line.strip()]))
         model.trainer_spec.model_type = model.trainer_spec.UNIGRAM
         for rank, piece in enumerate(model.pieces):
             if piece.type == piece.NORMAL:
@@ -213,10 +211,8 @@ class SentencePiece(Tokenizer):
         self.model = model.SerializeToString()
         self._read_model()
 
-    def _train(self, lines, model_writer):
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=(line for line in lines if line.strip()),
-            model_writer=model_writer,
+    def _learn(self, lines):
+        options = dict(
             model_type="bpe",
             vocab_size=self.vocabulary_size,
             hard_vocab_limit=False,  # small data have fewer pieces
@@ -234,6 +230,13 @@ class SentencePiece(Tokenizer):
             num_threads=1,  # the same model on any machine
             minloglevel=2,
         )
+        # Apart: TensorFlow Text holds another SentencePiece, and both in one process have ended it.
+        command = [sys.executable, "-P", str(_LEARN), json.dumps(options)]
+        process = subprocess.run(command, input="\n".join(lines).encode(), capture_output=True)
+        if process.returncode != 0:
+            error = process.stderr.decode(errors="replace").strip()
+            raise ValueError(f"SentencePiece learns nothing from these {len(lines):,} lines: {error}")
+        return process.stdout
 
     def tokenize(self, texts):
         if self._ops is None:
@@ -244,3 +247,24 @@ class SentencePiece(Tokenizer):
     def get_config(self):
         model = None if self.model is None else base64.b64encode(self.model).decode()
         return {"model": model, "vocabulary_size": self.vocabulary_size, "lowercase": self.lowercase}
+
+
+def parse_model(model: bytes):
+    """The parts of a SentencePiece model."""
+    return _messages.ModelProto.FromString(model)
+
+
+def _load_messages():
+    """The messages that a SentencePiece model consists of, without SentencePiece's own code: see `_learn`."""
+    name = "sentencepiece.sentencepiece_model_pb2"
+    if name not in sys.modules:
+        package = importlib.util.find_spec("sentencepiece")
+        path = Path(package.submodule_search_locations[0]) / "sentencepiece_model_pb2.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules[name] = module  # they can be declared once only
+    return sys.modules[name]
+
+
+_messages = _load_messages()

@@ -22,12 +22,14 @@ class Target:
         output_name: what the output of the model is called.
         output_units: how many logits a head gives.
         answer_names: what `decode` gives besides the answer of each column.
+        has_classes: whether the logits are those of classes, of which one is the answer.
     """
 
     columns: Sequence[str]
     output_name: str
     output_units: int
     answer_names: Sequence[str] = ()
+    has_classes = False
 
     @property
     def is_adapted(self) -> bool:
@@ -88,6 +90,17 @@ class Target:
     def scale(self, name: str) -> np.ndarray | float:
         """What a difference of 1 is in the output of this name; tolerances are multiples of it."""
         return 1.0
+
+    def measure_disagreement(self, outputs: Mapping[str, np.ndarray], present: np.ndarray) -> np.ndarray:
+        """How far several answers to the same row contradict each other; 0 where they do not, or there is but one.
+
+        Args:
+            outputs: by name, each `(answers, rows, ...)`.
+            present: bool `(answers, rows)`, which answers count.
+
+        Returns: `(rows,)`.
+        """
+        raise NotImplementedError
 
     def measure(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, float]:
         """The metrics of this kind of task by name, on rows that are labeled."""

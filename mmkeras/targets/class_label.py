@@ -45,6 +45,7 @@ class ClassTarget(Target):
 
     output_name = "probabilities"
     answer_names = ("probability",)
+    has_classes = True
 
     def __init__(self, column: str = "label", classes: Sequence | None = None):
         self.column = str(column)
@@ -143,6 +144,14 @@ class ClassTarget(Target):
     def same_answer(self, expected, received):
         return expected[self.output_name].argmax(axis=1) == received[self.output_name].argmax(axis=1)
 
+    def measure_disagreement(self, outputs, present):
+        """The Jensen-Shannon divergence of the probabilities (Lin, 1991); 1 if each is sure of another class."""
+        probabilities, weights = outputs[self.output_name], present[..., np.newaxis]
+        count = np.maximum(present.sum(axis=0), 1)
+        mean = (probabilities * weights).sum(axis=0) / count[:, np.newaxis]
+        own = (_measure_entropy(probabilities) * present).sum(axis=0) / count
+        return np.maximum(_measure_entropy(mean) - own, 0) / np.log(np.maximum(count, 2))
+
     def measure(self, outputs, truth):
         return {"accuracy": float(np.mean(outputs[self.output_name].argmax(axis=1) == truth))}
 
@@ -183,3 +192,7 @@ def _to_label(cell) -> str | None:
     if _WHOLE_FLOAT.fullmatch(label):
         label = str(int(float(label))) if len(label) < 16 else label[: label.index(".")]
     return label or None
+
+
+def _measure_entropy(probabilities):
+    return -(probabilities * np.log(np.maximum(probabilities, 1e-30))).sum(axis=-1)

@@ -102,6 +102,13 @@ class NumberTarget(Target):
     def scale(self, name):
         return np.array([deviation for _, deviation in self.statistics])
 
+    def measure_disagreement(self, outputs, present):
+        """The standard deviation of the answers, in deviations of the column; the mean of that over the columns."""
+        values, weights = outputs[self.output_name] / self.scale(self.output_name), present[..., np.newaxis]
+        count = np.maximum(present.sum(axis=0), 1)[:, np.newaxis]
+        mean = (values * weights).sum(axis=0) / count
+        return np.sqrt((weights * (values - mean) ** 2).sum(axis=0) / count).mean(axis=1)
+
     def measure(self, outputs, truth):
         values = outputs[self.output_name].astype("float64")
         metrics = {}

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.backbone import Backbone
-from mmkeras.data import Source
+from mmkeras.data import Source, read
 from mmkeras.data.names import name_uniquely, refuse_unknown
 from mmkeras.data.numbers import parse_number
 from mmkeras.data.report import Finding
@@ -52,6 +52,11 @@ class Task(RowModel):
 
         # === Functional model ===
         _require_features(backbone, head)
+        if backbone.fusion.needs_classes and not target.has_classes:
+            raise ValueError(
+                f"{type(backbone.fusion).__name__} joins answers that are classes, and {type(self).__name__} predicts "
+                f"none. Use a fusion that takes any, such as 'mean_logits'. Received: target={target!r}"
+            )
         logits, branches = backbone.fusion.connect(backbone.output, head, with_branches=auxiliary_weight > 0)
         output = target.activate(logits, output_name)
         if auxiliary_weight > 0:
@@ -174,6 +179,52 @@ class Task(RowModel):
                 raise ValueError(f"Weights go with a target, and the rows have no {self.target.columns}.")
             targets = targets, _read_weights(source, sample_weight)
         return self._make_dataset(source, targets, options)
+
+    def disagreement(self, rows: Sequence[Mapping] | Source, batch_size: int = 256) -> list[dict]:
+        """What each modality says alone, and how far these answers contradict each other; the farthest rows first.
+
+        A modality alone is the row with all others missing. Where they contradict each other, a label may be wrong, a
+        file may belong to another row, or the modalities really tell different things.
+
+        Args:
+            rows: as for `predict_rows`.
+            batch_size: rows a batch.
+
+        Returns: for each row a dict of its `index`; `disagreement`, 0 where the answers agree or there is but one: of a
+            classifier the Jensen-Shannon divergence of their probabilities, up to 1, of a regressor their standard
+            deviation in deviations of the column; and `answers`, for each modality that the row has what `predict_rows`
+            says of it alone.
+
+        Raises:
+            ValueError: names every bad cell.
+        """
+        source = rows if isinstance(rows, Source) else read(self._name_columns(rows)).with_columns(self.columns)
+        report = check_rows(source, self.modalities)
+        if report.rejected:
+            raise ValueError(f"These rows cannot be answered.\n{report}")
+        names = sorted(self.modalities)
+        outputs, present = [], []
+        for batch in self._make_dataset(source, None, DatasetOptions(batch_size=batch_size)):
+            flags = {name: batch[f"{name}_present"] for name in names}
+            alone = {key: tf.concat([tensor] * len(names), axis=0) for key, tensor in batch.items()}
+            for name in names:
+                parts = [flags[name] & (name == other) for other in names]
+                alone[f"{name}_present"] = tf.concat(parts, axis=0)
+            named = self.name_outputs(self.predict_on_batch(alone))
+            outputs.append({key: array.reshape(len(names), -1, *array.shape[1:]) for key, array in named.items()})
+            present.append(np.stack([flags[name].numpy() for name in names]))
+        outputs = {key: np.concatenate([part[key] for part in outputs], axis=1) for key in outputs[0]}
+        present = np.concatenate(present, axis=1)
+        measures = self.target.measure_disagreement(outputs, present)
+        answers = [self.target.describe({key: array[i] for key, array in outputs.items()}) for i in range(len(names))]
+        return [
+            {
+                "index": int(index),
+                "disagreement": float(measures[index]),
+                "answers": {name: answers[i][index] for i, name in enumerate(names) if present[i, index]},
+            }
+            for index in np.argsort(-measures, kind="stable")
+        ]
 
     def _answered_columns(self):
         return set(self.target.columns)

@@ -119,7 +119,10 @@ def _check_padding(fusion, features, output):
 
 
 def _check_gradients(fusion, features):
-    whole = {name: f | {"present": tf.ones_like(f["present"])} for name, f in features.items()}
+    whole = {
+        name: f | {"present": tf.ones_like(f["present"]), "mask": tf.ones_like(f["mask"])}
+        for name, f in features.items()
+    }
     content = {name: {key: f[key] for key in fusion.reads if key in ("tokens", "pooled")} for name, f in whole.items()}
     with tf.GradientTape() as tape:
         tape.watch(content)
@@ -129,6 +132,23 @@ def _check_gradients(fusion, features):
         for key, gradient in gradients.items():
             reached = gradient is not None and np.any(gradient != 0)
             require(reached, f"no gradient reaches {key} of '{name}'")
+    # Rows with all, all but one, and none of the modalities, so that what stands for absent ones is used.
+    rows = np.arange(len(next(iter(features.values()))["present"]))
+    some = {
+        name: f | {"present": tf.constant((rows != index % rows[-1]) & (rows != rows[-1]))}
+        for index, (name, f) in enumerate(whole.items())
+    }
+    # As after some steps: a ReLU has no slope at the zeros that a row without anything starts with.
+    random = np.random.default_rng(0)
+    moved = type(fusion).from_config(fusion.get_config())
+    _fuse(moved, features)
+    moved.set_weights([w + random.normal(0, 0.1, w.shape) for w in fusion.get_weights()])
+    weights = moved.trainable_weights
+    with tf.GradientTape() as tape:
+        pooled = tf.concat([_fuse(moved, features)["pooled"] for features in (whole, some)], axis=0)
+        loss = tf.reduce_sum(pooled * random.normal(size=pooled.shape).astype("float32"))
+    for weight, gradient in zip(weights, tape.gradient(loss, [w.value for w in weights]), strict=True):
+        require(gradient is not None and np.any(gradient != 0), f"no gradient reaches {weight.path}")
 
 
 def _check_modality_dropout(fusion, features):
@@ -137,4 +157,4 @@ def _check_modality_dropout(fusion, features):
     outside = _fuse(dropping, whole)["pooled"]
     require_close(outside, _fuse(dropping, whole)["pooled"], "modality dropout drops outside of training")
     changed = [np.abs(_fuse(dropping, whole, training=True)["pooled"] - outside).max() > 0 for _ in range(10)]
-    require(any(changed), "modality dropout drops nothing in training")
+    require(any(changed) or len(features) == 1, "modality dropout drops nothing in training")

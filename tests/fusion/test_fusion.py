@@ -10,46 +10,55 @@ from mmkeras.testing import check_fusion, make_features
 
 pytestmark = pytest.mark.compat
 
-FUSIONS = {
-    "concatenation": lambda **kwargs: mk.fusion.Concatenation(units=16, **kwargs),
-    "product": lambda **kwargs: mk.fusion.Product(units=16, **kwargs),
-    "cross_attention": lambda **kwargs: mk.fusion.CrossAttention(units=16, num_heads=2, **kwargs),
-}
-DECISIONS = {"mean_logits": mk.fusion.MeanLogits}
-every_level = pytest.mark.parametrize("make", [*FUSIONS.values(), *DECISIONS.values()], ids=[*FUSIONS, *DECISIONS])
-every_fusion = pytest.mark.parametrize("make", FUSIONS.values(), ids=FUSIONS)
+ALL = mk.fusion.list_fusions()
+DECISIONS = [name for name, fusion in ALL.items() if issubclass(fusion, mk.fusion.DecisionFusion)]
+every_level = pytest.mark.parametrize("fusion", ALL)
+every_fusion = pytest.mark.parametrize("fusion", sorted(ALL.keys() - set(DECISIONS)))
+
+
+def make(name, **kwargs):
+    """A small fusion of this name."""
+    sizes = {} if name in DECISIONS else {"units": 16}
+    if issubclass(ALL[name], mk.fusion.TokenFusion):
+        sizes["num_heads"] = 2
+    return ALL[name](**sizes, **kwargs)
+
+
+def test_there_are_fusions_of_each_level():
+    assert len(DECISIONS) >= 5
+    assert {"sum", "film", "low_rank_tensor", "cross_attention", "majority_vote"} <= set(ALL)
 
 
 @every_level
-@pytest.mark.parametrize("names", ["ab", "abc", "abcde"])
-def test_the_contract_holds_for_two_to_five_modalities(make, names):
-    check_fusion(make(), make_features({name: length for length, name in enumerate(names, 2)}))
+@pytest.mark.parametrize("names", ["a", "ab", "abcdef"])
+def test_the_contract_holds_for_one_to_six_modalities(fusion, names):
+    check_fusion(make(fusion), make_features({name: length for length, name in enumerate(names, 2)}))
 
 
 @every_fusion
-def test_a_row_without_anything_gets_a_finite_answer(make):
+def test_a_row_without_anything_gets_a_finite_answer(fusion):
     features = make_features({"a": 3, "b": 4})
     nothing = {name: f | {"present": tf.zeros_like(f["present"])} for name, f in features.items()}
-    output = make()(nothing)["fused"]
+    output = make(fusion)(nothing)["fused"]
     assert np.isfinite(output["pooled"]).all()
     assert not output["present"].numpy().any()
 
 
 @every_fusion
-def test_mixed_precision_computes_in_half_and_keeps_its_weights_whole(make):
-    fusion = make(dtype="mixed_bfloat16")
-    output = fusion(make_features({"a": 3, "b": 4}))["fused"]
+def test_mixed_precision_computes_in_half_and_keeps_its_weights_whole(fusion):
+    half = make(fusion, dtype="mixed_bfloat16")
+    output = half(make_features({"a": 3, "b": 4}))["fused"]
     assert output["pooled"].dtype == "bfloat16"
-    assert {weight.dtype for weight in fusion.trainable_weights} == {"float32"}
-    full = make()
+    assert {weight.dtype for weight in half.trainable_weights} == {"float32"}
+    full = make(fusion)
     full(make_features({"a": 3, "b": 4}))
-    full.set_weights(fusion.get_weights())
+    full.set_weights(half.get_weights())
     expected = full(make_features({"a": 3, "b": 4}))["fused"]["pooled"]
     assert np.abs(expected - tf.cast(output["pooled"], "float32")).max() < 0.1
 
 
 @every_fusion
-def test_it_learns_what_no_single_modality_can_tell(make):
+def test_it_learns_what_no_single_modality_can_tell(fusion):
     """Exclusive or of two bits, one in each modality."""
     keras.utils.set_random_seed(0)
     bits = np.random.default_rng(0).integers(0, 2, (256, 2)).astype("float32")
@@ -63,7 +72,7 @@ def test_it_learns_what_no_single_modality_can_tell(make):
         )
         for name, tensor in inputs.items()
     }
-    hidden = keras.layers.Dense(16, activation="relu")(make()(features)["fused"]["pooled"])
+    hidden = keras.layers.Dense(16, activation="relu")(make(fusion)(features)["fused"]["pooled"])
     model = keras.Model(inputs, keras.layers.Dense(1, activation="sigmoid")(hidden))
     model.compile(keras.optimizers.Adam(0.01), "binary_crossentropy", metrics=["accuracy"])
     x = {name: np.eye(4, dtype="float32")[bits[:, i].astype(int)] for i, name in enumerate("ab")}
@@ -106,6 +115,78 @@ def test_the_harness_finds_a_fusion_that_reads_absent_content():
         check_fusion(Careless(units=4))
 
 
+def _logits(*rows):
+    """Logits of one row for each modality; None for an absent one."""
+    logits = {name: np.array([row or [0, 0, 0]], "float32") for name, row in zip("abcd", rows, strict=False)}
+    return logits, {name: np.array([row is not None]) for name, row in zip("abcd", rows, strict=False)}
+
+
+def test_decisions_by_votes_by_products_and_by_means_differ():
+    outvoted = _logits([9, 0, 0], [0, 1, 0], [0, 1, 0], None)
+    assert mk.fusion.MajorityVote()(*outvoted).numpy().argmax() == 1
+    assert mk.fusion.MeanLogits()(*outvoted).numpy().argmax() == 0
+    tied = _logits([3, 0, 0], [0, 2, 0])
+    assert mk.fusion.MajorityVote()(*tied).numpy().argmax() == 0
+    agreeing = _logits([1, 0, 0], [1, 0, 0])
+    sure, mean = mk.fusion.ProductOfExperts()(*agreeing), mk.fusion.MeanLogits()(*agreeing)
+    assert tf.nn.softmax(sure)[0, 0] > tf.nn.softmax(mean)[0, 0] + 0.1
+    alone = _logits([1, 0, 0], None)
+    assert np.array_equal(mk.fusion.WeightedLogits()(*alone), mk.fusion.ProductOfExperts()(*alone))
+
+
+def test_learned_weights_are_those_of_the_modalities():
+    fusion = mk.fusion.WeightedLogits()
+    logits, present = _logits([1, 0, 0], [0, 1, 0])
+    fusion(logits, present)
+    fusion.log_weights.assign([np.log(3), 0])
+    assert np.allclose(fusion(logits, present), [[0.75, 0.25, 0]])
+
+
+def test_a_low_rank_tensor_is_a_tensor_of_low_rank():
+    """Of rank 1 and without bias it is a bilinear form whose matrix is an outer product."""
+    features = {
+        name: f | {"present": tf.ones_like(f["present"])} for name, f in make_features({"a": 1, "b": 1}).items()
+    }
+    fusion = mk.fusion.LowRankTensor(units=1, rank=1)
+    fusion(features)
+    fusion.set_weights([np.zeros_like(w) if "bias" in v.path else w for v, w in _named_weights(fusion)])
+    vectors = {
+        name: fusion.factors[name](fusion.projections[name](f["pooled"])).numpy() for name, f in features.items()
+    }
+    expected = vectors["a"] * vectors["b"] * fusion.rank_weights.numpy()
+    assert np.allclose(fusion(features)["fused"]["pooled"], expected, atol=1e-6)
+
+
+def _named_weights(layer):
+    return zip(layer.weights, layer.get_weights(), strict=True)
+
+
+def test_a_fusion_of_tokens_names_the_encoder_that_gives_none():
+    features = make_features({"a": 3, "b": 4})
+    del features["b"]["tokens"], features["b"]["mask"]
+    message = r"CrossAttention reads .*, and the encoder of 'b' gives no tokens and no mask. Fusions of the feature"
+    with pytest.raises(ValueError, match=message):
+        mk.fusion.CrossAttention(units=8, num_heads=2)(features)
+    fused = mk.fusion.Concatenation(units=8)(features)["fused"]
+    assert fused["pooled"].shape == (6, 8)
+
+
+def test_votes_need_classes():
+    target = mk.targets.NumberTarget(["width"], statistics=[(10, 2)])
+    with pytest.raises(ValueError, match="MajorityVote joins answers that are classes, and Regressor predicts none"):
+        mk.Regressor({"image": mk.Image(size=8)}, target, "majority_vote")
+    mk.Regressor({"image": mk.Image(size=8)}, target, "weighted_logits")
+
+
+def test_outer_products_of_many_modalities_stay_small():
+    features = make_features(dict.fromkeys("abcdef", 2))
+    fusion = mk.fusion.Tensor(units=4, max_products=100)
+    fusion(features)
+    assert fusion.dense.kernel.shape[0] == 64
+    with pytest.raises(ValueError, match="`max_products` of Tensor is at least 64 for 6 modalities"):
+        mk.fusion.Tensor(max_products=63)(features)
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -120,8 +201,3 @@ def test_the_harness_finds_a_fusion_that_reads_absent_content():
 def test_arguments_that_cannot_work_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         mk.fusion.CrossAttention(**arguments)
-
-
-def test_cross_attention_of_one_modality_is_refused():
-    with pytest.raises(ValueError, match=r"CrossAttention fuses at least 2 modalities. Received: \['a'\]"):
-        mk.fusion.CrossAttention()(make_features({"a": 3}))

@@ -1,16 +1,15 @@
-import io
 import itertools
 import pickle
 
 import numpy as np
 import pytest
-import sentencepiece
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import BertWordPieceTokenizer
 
 from mmkeras.preprocessing import RowPreprocessor, SentencePiece, TextPreprocessor, WordPiece
+from mmkeras.preprocessing.tokenizers import parse_model
 from mmkeras.testing import check_preprocessor
 
 pytestmark = pytest.mark.compat
@@ -92,11 +91,17 @@ def test_one_character_that_was_not_learned_does_not_hide_the_others():
     assert mixed == [*known, 1]
 
 
-@settings(deadline=None, max_examples=25)
+@pytest.mark.skipif(
+    tf.__version__.startswith("2.16."),
+    reason="one process cannot hold SentencePiece and TensorFlow Text 2.16",
+)
+@settings(deadline=None, max_examples=15)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=8))
 def test_a_vocabulary_is_learned_of_any_text(texts):
     if not any(map(str.strip, texts)):
         return
+    import sentencepiece
+
     text = TextPreprocessor(SentencePiece(vocabulary_size=100))
     try:
         text.adapt(texts)
@@ -121,17 +126,12 @@ def test_it_learns_as_many_pieces_as_are_asked_for(tmp_path):
 
 
 def test_a_model_of_another_kind_is_refused():
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["red tea", "red cup"] * 9),
-        model_writer=model,
-        model_type="bpe",
-        vocab_size=20,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
+    tokenizer = SentencePiece(vocabulary_size=20)
+    tokenizer.adapt(["red tea", "red cup"] * 9)
+    model = parse_model(tokenizer.model)
+    model.trainer_spec.model_type = model.trainer_spec.BPE
     with pytest.raises(ValueError, match="SentencePiece takes a unigram model whose piece 0 is the padding"):
-        SentencePiece(model.getvalue())
+        SentencePiece(model.SerializeToString())
 
 
 def test_more_characters_than_pieces_leave_out_the_rarest():

@@ -7,6 +7,7 @@ class DecisionFusion(Fusion):
     """Base of the decision-level fusions: each modality gets a head of its own, and their logits are joined.
 
     As a layer it is called with the logits. A backbone with it gives the Features of its modalities, and no fused ones.
+    Logits are float32, whatever the precision of the model.
 
     Args:
         modality_dropout, seed: as for every `Fusion`.
@@ -21,7 +22,7 @@ class DecisionFusion(Fusion):
     reads = ("pooled", "present")
 
     def __init__(self, modality_dropout=0.0, seed=None, **kwargs):
-        super().__init__(modality_dropout=modality_dropout, seed=seed, **kwargs)
+        super().__init__(modality_dropout=modality_dropout, seed=seed, **{**kwargs, "dtype": "float32"})
 
     def build(self, logits_shape, present_shape=None):
         self.names = sorted(logits_shape)
@@ -30,7 +31,7 @@ class DecisionFusion(Fusion):
     def build_fusion(self, shapes):
         """Makes the layers; `shapes` is a dict from name to the shape of the logits. Most have none."""
 
-    def join_logits(self, logits, present):
+    def join_logits(self, logits, present, training):
         """Logits `(batch, modalities, units)`, zero where absent, and `present` `(batch, modalities)` to
         `(batch, units)`.
         """
@@ -41,7 +42,7 @@ class DecisionFusion(Fusion):
         flags = self.drop_modalities(flags, training=training)
         stacked = ops.stack([logits[name] for name in self.names], axis=1)
         stacked = ops.where(ops.expand_dims(flags, -1), stacked, ops.zeros_like(stacked))
-        return self.join_logits(stacked, flags)
+        return self.join_logits(stacked, flags, training)
 
     def compute_output_shape(self, logits_shape, present_shape=None):
         return next(iter(logits_shape.values()))

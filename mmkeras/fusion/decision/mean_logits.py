@@ -22,6 +22,6 @@ class MeanLogits(DecisionFusion):
     [[2.0], [2.0]]
     """
 
-    def join_logits(self, logits, present):
+    def join_logits(self, logits, present, training):
         count = ops.sum(ops.cast(present, logits.dtype), axis=1, keepdims=True)
         return ops.sum(logits, axis=1) / ops.maximum(count, 1)

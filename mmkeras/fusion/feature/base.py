@@ -26,8 +26,8 @@ class VectorFusion(Fusion):
             )
             self.missing_embeddings[name].build((None, self.units))
 
-    def join_vectors(self, vectors):
-        """The projected vectors, a list of `(batch, units)`, to one `(batch, units)`."""
+    def join_vectors(self, vectors, present):
+        """The projected vectors, a list of `(batch, units)`, to one; `present` is `(batch, modalities)`."""
         raise NotImplementedError
 
     def fuse(self, features, present, training):
@@ -35,4 +35,10 @@ class VectorFusion(Fusion):
         for index, name in enumerate(self.names):
             vector = self.projections[name](features[name]["pooled"])
             vectors.append(self.missing_embeddings[name](vector, present[:, index]))
-        return (ops.stack(vectors, axis=1), present, self.join_vectors(vectors)), features
+        return (ops.stack(vectors, axis=1), present, self.join_vectors(vectors, present)), features
+
+    def make_dense(self, name, units, inputs, **kwargs):
+        """A dense layer of vectors of this size, in the precision of the fusion."""
+        dense = keras.layers.Dense(units, dtype=self.dtype_policy, name=name, **kwargs)
+        dense.build((None, inputs))
+        return dense

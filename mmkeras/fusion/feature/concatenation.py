@@ -23,8 +23,7 @@ class Concatenation(VectorFusion):
 
     def build_fusion(self, shapes):
         super().build_fusion(shapes)
-        self.dense = keras.layers.Dense(self.units, activation="relu", dtype=self.dtype_policy, name="dense")
-        self.dense.build((None, len(self.names) * self.units))
+        self.dense = self.make_dense("dense", self.units, len(self.names) * self.units, activation="relu")
 
-    def join_vectors(self, vectors):
+    def join_vectors(self, vectors, present):
         return self.dense(ops.concatenate(vectors, axis=-1))

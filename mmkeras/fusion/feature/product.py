@@ -22,7 +22,7 @@ class Product(VectorFusion):
 
     neutral = "ones"
 
-    def join_vectors(self, vectors):
+    def join_vectors(self, vectors, present):
         product = vectors[0]
         for vector in vectors[1:]:
             product = product * vector

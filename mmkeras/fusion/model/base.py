@@ -1,0 +1,114 @@
+import keras
+from keras import ops
+
+from mmkeras.fusion.base import Fusion, zero_absent
+from mmkeras.layers import AttentionBlock, MissingEmbedding
+
+
+class TokenFusion(Fusion):
+    """Base of the model-level fusions: the tokens of all modalities are projected to `units`, and attend to each other.
+
+    The tokens of each modality come out changed. Their averages, over those that are there, are concatenated and taken
+    to `units` by a dense layer with ReLU; an absent modality's average is a learned vector. Padding and absent
+    modalities are masked out of attention and average.
+
+    Args:
+        units: size of the tokens and of the fused vector.
+        num_heads: attention heads; divides `units`.
+        dropout: share of the attention weights that is dropped in training.
+        modality_dropout, seed: as for every `Fusion`.
+    """
+
+    reads = ("tokens", "mask", "present")
+    passes_on = False
+
+    def __init__(self, units=128, num_heads=4, dropout=0.0, modality_dropout=0.0, seed=None, **kwargs):
+        super().__init__(units, modality_dropout, seed, **kwargs)
+        if num_heads < 1 or units % num_heads:
+            raise ValueError(
+                f"`num_heads` of {type(self).__name__} divides `units`. Received: units={units}, num_heads={num_heads}"
+            )
+        self.num_heads = num_heads
+        self.dropout = dropout
+
+    def build_fusion(self, shapes):
+        lengths = {name: shapes[name]["tokens"][1] for name in self.names}
+        self.build_projections({name: shapes[name]["tokens"] for name in self.names})
+        summaries = self.build_attention(lengths)
+        self.missing_embeddings = {}
+        for name in self.names:
+            self.missing_embeddings[name] = MissingEmbedding(dtype=self.dtype_policy, name=f"{name}_missing")
+            self.missing_embeddings[name].build((None, self.units))
+        self.dense = keras.layers.Dense(self.units, activation="relu", dtype=self.dtype_policy, name="dense")
+        self.dense.build((None, (len(self.names) + summaries) * self.units))
+
+    def build_projections(self, shapes):
+        self.projections = {}
+        for name, shape in shapes.items():
+            self.projections[name] = keras.layers.Dense(self.units, dtype=self.dtype_policy, name=f"{name}_projection")
+            self.projections[name].build(shape)
+
+    def build_attention(self, lengths) -> int:
+        """Makes the layers that `attend` uses, for so many tokens a modality; returns how many summaries it gives."""
+        raise NotImplementedError
+
+    def project(self, name, tokens):
+        """The tokens of a modality to `(batch, length, units)`."""
+        return self.projections[name](tokens)
+
+    def attend(self, tokens, masks, present, training):
+        """Projected tokens and masks by name, and `present` `(batch, modalities)`, to the tokens after the fusion by
+        name, and to a list of other vectors `(batch, units)` that summarize a row.
+        """
+        raise NotImplementedError
+
+    def fuse(self, features, present, training):
+        masks = {name: features[name]["mask"] for name in self.names}
+        tokens = {name: self.project(name, features[name]["tokens"]) for name in self.names}
+        attended, summaries = self.attend(tokens, masks, present, training)
+        modalities, pooled = {}, []
+        for index, name in enumerate(self.names):
+            average = _average(attended[name], masks[name])
+            pooled.append(self.missing_embeddings[name](average, present[:, index]))
+            after = dict(tokens=attended[name], mask=masks[name], pooled=average, present=present[:, index])
+            modalities[name] = zero_absent(after, present[:, index])
+        tokens = ops.concatenate([modalities[name]["tokens"] for name in self.names], axis=1)
+        mask = ops.concatenate([masks[name] for name in self.names], axis=1)
+        return (tokens, mask, self.dense(ops.concatenate(pooled + summaries, axis=-1))), modalities
+
+    def make_block(self, name, length, context_length):
+        """An `AttentionBlock` for so many tokens and so much context."""
+        block = AttentionBlock(self.units, self.num_heads, self.dropout, dtype=self.dtype_policy, name=name)
+        block.build((None, length, self.units), (None, context_length, self.units))
+        return block
+
+    def get_config(self):
+        return {**super().get_config(), "num_heads": self.num_heads, "dropout": self.dropout}
+
+
+class Latents(keras.layers.Layer):
+    """Learned tokens, the same for each row: `(batch, ...)` of any tokens to `(batch, count, units)`."""
+
+    def __init__(self, count, units, **kwargs):
+        super().__init__(**kwargs)
+        self.count = count
+        self.units = units
+
+    def build(self, tokens_shape):
+        self.latents = self.add_weight(shape=(1, self.count, self.units), initializer="random_normal", name="latents")
+
+    def call(self, tokens):
+        # By addition, because the batch has no fixed size in an artifact.
+        return ops.zeros_like(tokens[:, :1]) + ops.cast(self.latents, tokens.dtype)
+
+
+def split_tokens(tokens, lengths):
+    """Tokens `(batch, sum of lengths, units)` to a list of `(batch, length, units)`."""
+    starts = [sum(lengths[:index]) for index in range(len(lengths))]
+    return [tokens[:, start : start + length] for start, length in zip(starts, lengths, strict=True)]
+
+
+def _average(tokens, mask):
+    """Mean over the tokens that the mask keeps, `(batch, units)`; zero where it keeps none."""
+    weights = ops.cast(ops.expand_dims(mask, -1), tokens.dtype)
+    return ops.sum(tokens * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1)
