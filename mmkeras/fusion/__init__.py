@@ -1,6 +1,7 @@
 """Fusions by level: of the features, of the model, of the decisions."""
 
 from mmkeras.fusion.base import Fusion as Fusion
+from mmkeras.fusion.decision.auto import Auto as Auto
 from mmkeras.fusion.decision.base import DecisionFusion as DecisionFusion
 from mmkeras.fusion.decision.majority_vote import MajorityVote as MajorityVote
 from mmkeras.fusion.decision.mean_logits import MeanLogits as MeanLogits

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mmkeras.features import FEATURES
 from mmkeras.fusion.base import Fusion, zero_absent
 from mmkeras.layers import AttentionBlock, MissingEmbedding
 
@@ -8,9 +9,9 @@ from mmkeras.layers import AttentionBlock, MissingEmbedding
 class TokenFusion(Fusion):
     """Base of the model-level fusions: the tokens of all modalities are projected to `units`, and attend to each other.
 
-    The tokens of each modality come out changed. Their averages, over those that are there, are concatenated and taken
-    to `units` by a dense layer with ReLU; an absent modality's average is a learned vector. Padding and absent
-    modalities are masked out of attention and average.
+    The pooled vector of each modality goes before its tokens, as a token of its own. The tokens come out changed, and
+    the pooled vectors, concatenated, are taken to `units` by a dense layer with ReLU; that of an absent modality is a
+    learned one. Padding and absent modalities are masked out of attention.
 
     Args:
         units: size of the tokens and of the fused vector.
@@ -19,8 +20,9 @@ class TokenFusion(Fusion):
         modality_dropout, seed: as for every `Fusion`.
     """
 
-    reads = ("tokens", "mask", "present")
+    reads = FEATURES
     passes_on = False
+    has_pooled_tokens = True
 
     def __init__(self, units=128, num_heads=4, dropout=0.0, modality_dropout=0.0, seed=None, **kwargs):
         super().__init__(units, modality_dropout, seed, **kwargs)
@@ -32,15 +34,20 @@ class TokenFusion(Fusion):
         self.dropout = dropout
 
     def build_fusion(self, shapes):
-        lengths = {name: shapes[name]["tokens"][1] for name in self.names}
         self.build_projections({name: shapes[name]["tokens"] for name in self.names})
-        summaries = self.build_attention(lengths)
+        self.pooled_projections = {}
+        for name in self.names if self.has_pooled_tokens else []:
+            projection = keras.layers.Dense(self.units, dtype=self.dtype_policy, name=f"{name}_pooled_projection")
+            projection.build(shapes[name]["pooled"])
+            self.pooled_projections[name] = projection
+        added = int(self.has_pooled_tokens)
+        count = self.build_attention({name: added + shapes[name]["tokens"][1] for name in self.names})
         self.missing_embeddings = {}
         for name in self.names:
             self.missing_embeddings[name] = MissingEmbedding(dtype=self.dtype_policy, name=f"{name}_missing")
             self.missing_embeddings[name].build((None, self.units))
         self.dense = keras.layers.Dense(self.units, activation="relu", dtype=self.dtype_policy, name="dense")
-        self.dense.build((None, (len(self.names) + summaries) * self.units))
+        self.dense.build((None, (len(self.names) + count) * self.units))
 
     def build_projections(self, shapes):
         self.projections = {}
@@ -49,7 +56,7 @@ class TokenFusion(Fusion):
             self.projections[name].build(shape)
 
     def build_attention(self, lengths) -> int:
-        """Makes the layers that `attend` uses, for so many tokens a modality; returns how many summaries it gives."""
+        """Makes the layers that `attend` uses, for so many tokens a modality; returns how many vectors it gives."""
         raise NotImplementedError
 
     def project(self, name, tokens):
@@ -57,24 +64,35 @@ class TokenFusion(Fusion):
         return self.projections[name](tokens)
 
     def attend(self, tokens, masks, present, training):
-        """Projected tokens and masks by name, and `present` `(batch, modalities)`, to the tokens after the fusion by
-        name, and to a list of other vectors `(batch, units)` that summarize a row.
+        """Projected tokens and masks by name, the pooled vector first, and `present` `(batch, modalities)`, to the
+        tokens after the fusion by name, and to a list of other vectors `(batch, units)` that tell of the row.
         """
         raise NotImplementedError
 
     def fuse(self, features, present, training):
-        masks = {name: features[name]["mask"] for name in self.names}
-        tokens = {name: self.project(name, features[name]["tokens"]) for name in self.names}
-        attended, summaries = self.attend(tokens, masks, present, training)
-        modalities, pooled = {}, []
+        tokens, masks = {}, {}
         for index, name in enumerate(self.names):
-            average = _average(attended[name], masks[name])
-            pooled.append(self.missing_embeddings[name](average, present[:, index]))
-            after = dict(tokens=attended[name], mask=masks[name], pooled=average, present=present[:, index])
+            tokens[name], masks[name] = self.project(name, features[name]["tokens"]), features[name]["mask"]
+            if self.has_pooled_tokens:
+                pooled = ops.expand_dims(self.pooled_projections[name](features[name]["pooled"]), 1)
+                tokens[name] = ops.concatenate([pooled, tokens[name]], axis=1)
+                masks[name] = ops.concatenate([present[:, index : index + 1], masks[name]], axis=1)
+        attended, vectors = self.attend(tokens, masks, present, training)
+        modalities = {}
+        for index, name in enumerate(self.names):
+            after = self._read_attended(attended[name], masks[name])
+            vectors.append(self.missing_embeddings[name](after["pooled"], present[:, index]))
             modalities[name] = zero_absent(after, present[:, index])
         tokens = ops.concatenate([modalities[name]["tokens"] for name in self.names], axis=1)
-        mask = ops.concatenate([masks[name] for name in self.names], axis=1)
-        return (tokens, mask, self.dense(ops.concatenate(pooled + summaries, axis=-1))), modalities
+        mask = ops.concatenate([modalities[name]["mask"] for name in self.names], axis=1)
+        return (tokens, mask, self.dense(ops.concatenate(vectors, axis=-1))), modalities
+
+    def _read_attended(self, tokens, mask):
+        if self.has_pooled_tokens:
+            return dict(tokens=tokens[:, 1:], mask=mask[:, 1:], pooled=tokens[:, 0])
+        weights = ops.cast(ops.expand_dims(mask, -1), tokens.dtype)
+        average = ops.sum(tokens * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1)
+        return dict(tokens=tokens, mask=mask, pooled=average)
 
     def make_block(self, name, length, context_length):
         """An `AttentionBlock` for so many tokens and so much context."""
@@ -106,9 +124,3 @@ def split_tokens(tokens, lengths):
     """Tokens `(batch, sum of lengths, units)` to a list of `(batch, length, units)`."""
     starts = [sum(lengths[:index]) for index in range(len(lengths))]
     return [tokens[:, start : start + length] for start, length in zip(starts, lengths, strict=True)]
-
-
-def _average(tokens, mask):
-    """Mean over the tokens that the mask keeps, `(batch, units)`; zero where it keeps none."""
-    weights = ops.cast(ops.expand_dims(mask, -1), tokens.dtype)
-    return ops.sum(tokens * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1)

@@ -7,13 +7,15 @@ from mmkeras.layers import AttentionBlock
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class CrossAttention(TokenFusion):
-    """Model-level fusion: the tokens of each modality look at those of all others.
+    """Model-level fusion: the tokens of each modality look at those of all others; a single one looks at its own.
 
     For each modality i, with `Z_i` its projected tokens and `Z_j` those of the others, end to end:
     `Y_i = norm(Z_i + attention(query=Z_i, key=Z_j, value=Z_j))`, then `norm(Y_i + dense(relu(dense(Y_i))))`. Reference:
     after the crossmodal attention of Tsai et al., MulT (2019), one block deep and without its causal convolutions.
 
-    Args: as for every `TokenFusion`.
+    Args:
+        units, num_heads, dropout, modality_dropout, seed: as for every `TokenFusion`.
+        has_pooled_tokens: whether the pooled vectors attend too; else the tokens are averaged after the fusion.
 
     Output shape: `pooled` `(batch, units)`, `tokens` `(batch, sum of lengths, units)`.
 
@@ -23,12 +25,29 @@ class CrossAttention(TokenFusion):
     2
     """
 
+    def __init__(
+        self,
+        units=128,
+        num_heads=4,
+        dropout=0.0,
+        modality_dropout=0.0,
+        seed=None,
+        has_pooled_tokens=True,
+        **kwargs,
+    ):
+        super().__init__(units, num_heads, dropout, modality_dropout, seed, **kwargs)
+        self.has_pooled_tokens = has_pooled_tokens
+        if not has_pooled_tokens:
+            self.reads = ("tokens", "mask", "present")
+
     def build_projections(self, shapes):
-        total = sum(shape[1] for shape in shapes.values())
+        added = int(self.has_pooled_tokens)
+        total = sum(added + shape[1] for shape in shapes.values())
         self.blocks = {}
         for name, shape in shapes.items():
             block = _CrossBlock(self.units, self.num_heads, self.dropout, dtype=self.dtype_policy, name=f"{name}_block")
-            block.build(shape, (shape[0], total - shape[1], self.units))
+            context_length = total - shape[1] - added if len(shapes) > 1 else total
+            block.build(shape, (shape[0], context_length, self.units))
             self.blocks[name] = block
 
     def build_attention(self, lengths):
@@ -38,15 +57,20 @@ class CrossAttention(TokenFusion):
         return self.blocks[name].project(tokens)
 
     def attend(self, tokens, masks, present, training):
-        if len(self.names) == 1:
-            return tokens, []
         attended = {}
         for name in self.names:
-            others = [other for other in self.names if other != name]
+            others = [other for other in self.names if other != name] or [name]
             context = ops.concatenate([tokens[other] for other in others], axis=1)
             mask = ops.concatenate([masks[other] for other in others], axis=1)
             attended[name] = self.blocks[name](tokens[name], context, mask, training=training)
         return attended, []
+
+    def get_config(self):
+        return {**super().get_config(), "has_pooled_tokens": self.has_pooled_tokens}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{"has_pooled_tokens": False, **config})  # which older files do not say
 
 
 class _CrossBlock(AttentionBlock):
@@ -58,6 +82,4 @@ class _CrossBlock(AttentionBlock):
 
     def build(self, tokens_shape, context_shape=None, context_mask_shape=None):
         self.project.build(tokens_shape)
-        if context_shape[1]:
-            super().build((*tokens_shape[:2], self.units), context_shape)
-        self.built = True
+        super().build((*tokens_shape[:2], self.units), context_shape)
