@@ -45,7 +45,7 @@ def is_unicode(cells):
     >>> is_unicode(tf.constant(["red", b"\\xff"])).numpy().tolist()
     [True, False]
     """
-    return tf.equal(cells, tf.strings.unicode_transcode(cells, "UTF-8", "UTF-8", errors="replace"))
+    return tf.strings.regex_full_match(cells, r"[\x{0}-\x{d7ff}\x{e000}-\x{10ffff}]*")  # without the surrogates
 
 
 class Unreadable(str):
@@ -188,7 +188,7 @@ class TextCells(Cells):
         return not cell.strip()
 
     def is_present(self, strings):
-        return tf.strings.length(strip(strings)) > 0
+        return ~tf.strings.regex_full_match(strings, f"{_SPACE}*")
 
     def is_readable(self, strings):
         return is_unicode(strings)

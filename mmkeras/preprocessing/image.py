@@ -15,6 +15,7 @@ from mmkeras.preprocessing.exif import is_plain_jpeg, read_orientation
 
 _RATIOS = (1, 2, 4, 8)
 _SCANS = 16  # how often a JPEG may go over `max_pixels`; progressive ones do so about ten times
+_MOST_SCANS = 1000  # of images of any size
 _NO_IMAGE, _DAMAGED = "not an image", "damaged image"
 _TOO_LARGE, _TOO_MANY_SCANS, _NOT_PLAIN = "image too large", "too many scans", "not a plain image"
 
@@ -25,8 +26,7 @@ def _starts_with(data, start):
 
 def _count_scans(data):
     """How many scans a JPEG has at most; between the parts of their codes the byte 0xFF has a 0 behind it."""
-    content = tf.io.decode_raw(data, tf.uint8)
-    return tf.reduce_sum(tf.cast((content[:-1] == 0xFF) & (content[1:] == 0xDA), tf.int64))
+    return tf.raw_ops.StringSplitV2(input=[data], sep=b"\xff\xda", maxsplit=_MOST_SCANS).shape[1] - 1
 
 
 def _read_png_header(data):
@@ -163,7 +163,8 @@ class ImagePreprocessor(Preprocessor):
     def _explain_header(self, cell, height_width, is_plain):
         """The kind of what is wrong with an image before it is decoded; `""` for nothing, and for an absent one."""
         is_jpeg = _starts_with(cell, JPEG_START)
-        has_few_scans = _count_scans(cell) * tf.reduce_prod(height_width) <= _SCANS * self.max_pixels
+        scans = _count_scans(cell)
+        has_few_scans = (scans < _MOST_SCANS) & (scans * tf.reduce_prod(height_width) <= _SCANS * self.max_pixels)
         kind = tf.where(has_few_scans | ~is_jpeg, "", _TOO_MANY_SCANS)
         kind = tf.where(self._is_small(height_width), kind, _TOO_LARGE)
         kind = tf.where(is_plain, kind, _NOT_PLAIN)
