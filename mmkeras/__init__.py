@@ -12,6 +12,8 @@ from mmkeras import targets as targets
 from mmkeras import testing as testing
 from mmkeras import weights as weights
 from mmkeras.backbone import Backbone as Backbone
+from mmkeras.comparison import Comparison as Comparison
+from mmkeras.comparison import compare as compare
 from mmkeras.data import Source as Source
 from mmkeras.data import add_functionals as add_functionals
 from mmkeras.data import propose as propose

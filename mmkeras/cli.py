@@ -33,8 +33,66 @@ def _build_parser():
     check.add_argument("--target", help="the column with the labels")
     check.add_argument("--allow-outside", action="store_true", help="the table may name files outside of its folder")
     check.set_defaults(run=_run_check)
+    _add_compare(commands)
     _add_label(commands)
     return parser
+
+
+def _add_compare(commands):
+    compare = commands.add_parser(
+        "compare",
+        help="train every fusion and every single modality alike, and say what fusing brings",
+        description="Trains each candidate on the rows of a table, and measures it on others. What the columns hold is "
+        "proposed as by `mmkeras check`.",
+        epilog="Example: mmkeras compare train.csv --target answer --fusions sum,gated --seeds 1 --folder comparison",
+    )
+    compare.add_argument("table", help="a .csv, .tsv, .jsonl or .parquet file, or a folder with one folder a class")
+    compare.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
+    compare.add_argument("--test", metavar="TABLE", help="rows to measure on (default: a fifth of the table)")
+    compare.add_argument("--fusions", metavar="A,B", help="names, such as sum,gated (default: all)")
+    compare.add_argument(
+        "--task", choices=["classifier", "regressor"], default="classifier", help="default: %(default)s"
+    )
+    compare.add_argument("--seeds", type=int, default=3, help="trainings of each (default: %(default)s)")
+    compare.add_argument("--epochs", type=int, default=10, help="of each training (default: %(default)s)")
+    compare.add_argument("--folder", default="comparison", help="for results, plot and page (default: %(default)s)")
+    compare.add_argument(
+        "--allow-outside", action="store_true", help="the tables may name files outside of their folder"
+    )
+    compare.set_defaults(run=_run_compare)
+
+
+def _run_compare(options):
+    warnings.formatwarning = lambda message, *_: f"{message}\n"
+    from pathlib import Path
+
+    import mmkeras as mk
+    from mmkeras import data
+
+    train, test = (
+        mk.read(table, target=options.target, allow_outside=options.allow_outside) if table else None
+        for table in (options.table, options.test)
+    )
+    planned = data.plan_modalities(mk.propose(train))
+    modalities = {name: getattr(mk, kind)(**arguments) for name, (kind, arguments) in planned.items()}
+    print(f"{train.name}: {len(train):,} rows; modalities: {', '.join(map(str, modalities))}", flush=True)
+    task = mk.Classifier if options.task == "classifier" else mk.Regressor
+    chosen = options.fusions.split(",") if options.fusions else None
+    folder = Path(options.folder)
+    found = mk.compare(
+        train,
+        modalities,
+        fusions=chosen,
+        test=test,
+        task=task,
+        seeds=options.seeds,
+        epochs=options.epochs,
+        folder=folder,
+    )
+    print(f"\n{found}")
+    found.plot(folder / "comparison.png")
+    found.write_page(folder / "comparison.html")
+    print(f"\nWritten to {folder}: comparison.json, comparison.png, comparison.html")
 
 
 def _add_label(commands):

@@ -252,9 +252,18 @@ def adapt_modalities(modalities: Mapping[str, Modality], source: Source) -> dict
 
     The given ones stay as they are, so the same declaration serves several models. Rows that cannot be used teach
     nothing.
+
+    Raises:
+        ValueError: for a modality that no row has.
     """
     modalities = {name: modality.copy() for name, modality in check_modalities(modalities).items()}
     usable = keep_usable(source, check_rows(source, modalities))
     for name, modality in modalities.items():
-        modality.adapt(modality.read(name, usable))
+        cells = modality.read(name, usable)
+        if all(map(modality.preprocessor.is_empty, cells)):
+            raise ValueError(
+                f"None of the {len(usable):,} rows has '{name}', so nothing can be learned of it. Leave it out of "
+                f"`modalities`, or give rows that have it. Received: columns {modality.source_columns(name)}"
+            )
+        modality.adapt(cells)
     return modalities

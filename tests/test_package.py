@@ -14,8 +14,8 @@ pytestmark = pytest.mark.compat
 
 PACKAGE = Path(mk.__file__).parent
 STAGES = ["data", "preprocessing", "targets", "encoders", "modalities", "pipeline", "fusion", "row_model", "backbone"]
-STAGES += ["heads", "tasks", "exporting", "labeling", "demo", "cli"]
-LEAVES = ["_quiet", "features", "layers", "datasets", "weights", "schedules", "metrics", "state"]
+STAGES += ["heads", "tasks", "comparison", "exporting", "labeling", "demo", "cli"]
+LEAVES = ["_quiet", "features", "layers", "datasets", "weights", "schedules", "metrics", "pages", "state"]
 ALL_SEEING = ["__init__", "__main__", "testing"]
 
 

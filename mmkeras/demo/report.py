@@ -1,7 +1,5 @@
 """`report.html`: one file with images and tables, which opens without a network."""
 
-import base64
-import io
 from html import escape
 from pathlib import Path
 
@@ -9,21 +7,12 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmkeras.pages import draw_png, make_image, make_table, write_page
+
 matplotlib.use("agg")  # draws to files; needs no screen
 
 _COLORS = {"question": "#c2571a", "image": "#2a7f62", "fused": "#28489c"}
 _MISTAKES_SHOWN = 3
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1c1e21; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.7rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
-table { border-collapse: collapse; } th, td { padding: .3rem .9rem .3rem 0; text-align: left; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; } tr { border-bottom: 1px solid #ddd; }
-.bar { display: inline-block; height: .8rem; border-radius: 2px; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .9rem; }
-.card { border: 1px solid #ddd; border-radius: 6px; padding: .7rem; } .card.wrong { border-color: #b3261e; }
-.card img { width: 96px; height: 96px; image-rendering: pixelated; display: block; margin-bottom: .4rem; }
-.wrong b { color: #b3261e; } .quiet { color: #666; font-size: .9rem; } .figure { max-width: 100%; }
-"""
 
 
 def write_report(path: Path, model, test, row_count: int, histories: dict, export_report, answers: list, results: dict):
@@ -52,9 +41,9 @@ def write_report(path: Path, model, test, row_count: int, histories: dict, expor
         "<h2>What fusing brought</h2>",
         _comparison_table(accuracy, results["seconds"]),
         "<h2>Learning curves</h2>",
-        _image_tag(_draw_curves(histories), "Accuracy by epoch of the three models"),
+        make_image(_draw_curves(histories), "Accuracy by epoch of the three models"),
         "<h2>Confusion matrix of the fused model, test rows</h2>",
-        _image_tag(_draw_confusion(predictions, truth, model.classes), "Counts of true answer by given answer"),
+        make_image(_draw_confusion(predictions, truth, model.classes), "Counts of true answer by given answer"),
         f"<h2>{row_count} test rows</h2>",
         "<p class=quiet>Mistakes come first, up to three where there are any; the others are evenly spaced.</p>",
         _cards(model, test, predictions, truth, row_count),
@@ -64,11 +53,7 @@ def write_report(path: Path, model, test, row_count: int, histories: dict, expor
         _answers_table(answers),
         f"<p class=quiet>{escape(', '.join(f'{name} {version}' for name, version in results['versions'].items()))}</p>",
     ]
-    path.write_text(
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>mmkeras demo</title><style>{_STYLE}</style>"
-        f"<body>{''.join(sections)}</body></html>\n",
-        encoding="utf-8",
-    )
+    write_page(path, "mmkeras demo", sections)
 
 
 def _comparison_table(accuracy, seconds):
@@ -81,7 +66,7 @@ def _comparison_table(accuracy, seconds):
         )
         for name, value in accuracy.items()
     ]
-    return _table(("model", "", "test accuracy", "training"), rows)
+    return make_table(("model", "", "test accuracy", "training"), rows)
 
 
 def _parity_table(report):
@@ -98,23 +83,13 @@ def _parity_table(report):
     ]
     missing = ", ".join(f"{count} without {escape(name)}" for name, count in report.missing.items())
     header = ("format", "size", "largest difference", "same answer", "accuracy", "one row")
-    return f"{_table(header, rows)}<p class=quiet>On {report.rows} rows, {missing}.</p>"
+    return f"{make_table(header, rows)}<p class=quiet>On {report.rows} rows, {missing}.</p>"
 
 
 def _answers_table(answers):
     names = list(answers[0]["answers"])
     rows = [(escape(row["question"]), *(escape(row["answers"][name]) for name in names)) for row in answers]
-    return _table(("question", *names), rows)
-
-
-def _table(header, rows):
-    """Cells are HTML already; those that start with a digit stand to the right."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td{' class=number' if cell[:1].isdigit() else ''}>{cell}</td>" for cell in row) + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return make_table(("question", *names), rows)
 
 
 def _cards(model, test, predictions, truth, row_count):
@@ -140,14 +115,9 @@ def _cards(model, test, predictions, truth, row_count):
 def _card(question, image, truth, answer, probability):
     wrong = "" if answer == truth else " wrong"
     return (
-        f"<div class='card{wrong}'>{_image_tag(image, question, '')}{escape(question)}<br>"
+        f"<div class='card{wrong}'>{make_image(image, question, '')}{escape(question)}<br>"
         f"<b>{escape(answer)}</b> {probability:.1%}<br><span class=quiet>truth: {escape(truth)}</span></div>"
     )
-
-
-def _image_tag(png, description, style="figure"):
-    data = base64.b64encode(png).decode()
-    return f"<img class='{style}' alt='{escape(description, quote=True)}' src='data:image/png;base64,{data}'>"
 
 
 def _draw_curves(histories):
@@ -161,7 +131,7 @@ def _draw_curves(histories):
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend(title="validation (dotted: training)", loc="lower right")
-    return _to_png(figure)
+    return draw_png(figure)
 
 
 def _draw_confusion(predictions, truth, classes):
@@ -177,10 +147,4 @@ def _draw_confusion(predictions, truth, classes):
     for row, column in np.argwhere(counts):
         color = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=color, fontsize=8)
-    return _to_png(figure)
-
-
-def _to_png(figure):
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130)
-    return buffer.getvalue()
+    return draw_png(figure)

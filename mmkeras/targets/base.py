@@ -22,6 +22,7 @@ class Target:
         output_name: what the output of the model is called.
         output_units: how many logits a head gives.
         answer_names: what `decode` gives besides the answer of each column.
+        score_name: what `score` measures.
         has_classes: whether the logits are those of classes, of which one is the answer.
     """
 
@@ -29,6 +30,7 @@ class Target:
     output_name: str
     output_units: int
     answer_names: Sequence[str] = ()
+    score_name: str
     has_classes = False
 
     @property
@@ -104,6 +106,10 @@ class Target:
 
     def measure(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, float]:
         """The metrics of this kind of task by name, on rows that are labeled."""
+        raise NotImplementedError
+
+    def score(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> float:
+        """The one number by which models are compared; larger is better."""
         raise NotImplementedError
 
     def assets(self) -> dict[str, str]:

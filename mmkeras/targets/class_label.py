@@ -45,6 +45,7 @@ class ClassTarget(Target):
 
     output_name = "probabilities"
     answer_names = ("probability",)
+    score_name = "accuracy"
     has_classes = True
 
     def __init__(self, column: str = "label", classes: Sequence | None = None):
@@ -154,6 +155,9 @@ class ClassTarget(Target):
 
     def measure(self, outputs, truth):
         return {"accuracy": float(np.mean(outputs[self.output_name].argmax(axis=1) == truth))}
+
+    def score(self, outputs, truth):
+        return self.measure(outputs, truth)["accuracy"]
 
     def assets(self):
         """`labels.json`: the classes as a list, in the order of the probabilities."""

@@ -32,6 +32,7 @@ class NumberTarget(Target):
     ([[20.0, 10.0]], [[20.0]])
     """
 
+    score_name = "r2_score"
     output_name = "values"
 
     def __init__(self, columns: str | Sequence[str], statistics: Sequence[Sequence[float]] | None = None):
@@ -120,6 +121,11 @@ class NumberTarget(Target):
             metrics[f"{prefix}mean_squared_error"] = float(np.mean(errors**2))
             metrics[f"{prefix}r2_score"] = 1 - float(np.mean(errors**2)) / variance if variance else math.nan
         return metrics
+
+    def score(self, outputs, truth):
+        """The mean over the columns."""
+        metrics = self.measure(outputs, truth)
+        return float(np.mean([value for name, value in metrics.items() if name.endswith("r2_score")]))
 
     def get_config(self):
         return {"columns": self.columns, "statistics": self.statistics}

@@ -133,9 +133,13 @@ class Task(RowModel):
         else:
             kwargs["backbone"] = backbone
         task = cls(target=target, **kwargs)
-        optimizer = optimizer or keras.optimizers.Adam(CosineToEnd())
-        task.compile(optimizer, loss or cls.default_loss, metrics=list(cls.default_metrics))
+        task.compile_default(optimizer, loss)
         return task
+
+    def compile_default(self, optimizer=None, loss=None):
+        """`compile` with what `from_source` takes where nothing is given."""
+        optimizer = optimizer or keras.optimizers.Adam(CosineToEnd())
+        self.compile(optimizer, loss or self.default_loss, metrics=list(self.default_metrics))
 
     def has_target(self, source: Source) -> bool:
         """Whether the rows say what the task predicts, at least some of them."""

@@ -1,0 +1,4 @@
+"""Fusions and single modalities, trained alike on the same rows, and compared."""
+
+from mmkeras.comparison.compare import Comparison as Comparison
+from mmkeras.comparison.compare import compare as compare
