@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+import mmkeras as mk
+
 DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -30,3 +32,18 @@ def test_the_example_on_data_runs(tmp_path, monkeypatch, capsys):
     assert "table.csv, row 26, column 'recording' (gone.wav): file not found" in out
     assert "row 25, column 'recording' (23.wav): duplicate: it says the same as row 24" in out
     assert "24 rows in 1 shards" in out
+
+
+def test_the_example_on_fusion_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "fusion.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "example.py").write_text(code, encoding="utf-8")
+    runpy.run_path(str(tmp_path / "example.py"))
+    out = capsys.readouterr().out
+    assert "'probability'" in out and "'disagreement'" in out and "Fusing" in out
+    assert (tmp_path / "comparison.html").exists()
+
+
+def test_every_fusion_is_in_the_table():
+    page = (DOCS / "fusion.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\| `(\w+)` \|", page)) == set(mk.fusion.list_fusions())
