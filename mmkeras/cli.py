@@ -8,6 +8,7 @@ import warnings
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     options = _build_parser().parse_args(arguments)
+    warnings.formatwarning = lambda message, *_: f"{message}\n"  # a user of the command cannot act on a line of code
     try:
         options.run(options)
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
@@ -63,18 +64,17 @@ def _add_compare(commands):
 
 
 def _run_compare(options):
-    warnings.formatwarning = lambda message, *_: f"{message}\n"
     from pathlib import Path
 
     import mmkeras as mk
-    from mmkeras import data
+    from mmkeras.comparison import page
 
+    page.import_figure()  # what is missing is told before any work is done
     train, test = (
         mk.read(table, target=options.target, allow_outside=options.allow_outside) if table else None
         for table in (options.table, options.test)
     )
-    planned = data.plan_modalities(mk.propose(train))
-    modalities = {name: getattr(mk, kind)(**arguments) for name, (kind, arguments) in planned.items()}
+    modalities = _guess_modalities(mk.propose(train))
     print(f"{train.name}: {len(train):,} rows; modalities: {', '.join(map(str, modalities))}", flush=True)
     task = mk.Classifier if options.task == "classifier" else mk.Regressor
     chosen = options.fusions.split(",") if options.fusions else None
@@ -124,7 +124,6 @@ def _add_label(commands):
 def _run_label(options):
     if options.contradictions and not options.model:
         raise ValueError("--contradictions needs a model that contradicts: --model FILE")
-    warnings.formatwarning = lambda message, *_: f"{message}\n"
     from mmkeras import labeling
 
     labeling.import_gradio()  # what is missing is told before any work is done
@@ -145,7 +144,6 @@ def _run_label(options):
 
 def _run_demo(options):
     print("Starting TensorFlow ...", flush=True)
-    warnings.formatwarning = lambda message, *_: f"{message}\n"  # a user of the command cannot act on a line of code
     try:
         import tensorflow as tf
 
@@ -157,16 +155,19 @@ def _run_demo(options):
 
 
 def _run_check(options):
-    warnings.formatwarning = lambda message, *_: f"{message}\n"
-    from mmkeras import data, modalities
+    from mmkeras import data
     from mmkeras.pipeline import check
 
     source = data.read(options.table, target=options.target, allow_outside=options.allow_outside)
     proposals = data.propose(source)
     print(f"{source.name}: {len(source):,} rows, {len(source.table.columns)} columns\n")
     print(data.format_proposals(proposals))
-    guessed = {
-        name: getattr(modalities, kind)(**arguments)
-        for name, (kind, arguments) in data.plan_modalities(proposals).items()
-    }
-    print(f"\nIf they are, this is what is wrong with the cells:\n{check(source, guessed)}")
+    print(f"\nIf they are, this is what is wrong with the cells:\n{check(source, _guess_modalities(proposals))}")
+
+
+def _guess_modalities(proposals):
+    """What a table is read as when nobody says what its columns hold."""
+    from mmkeras import data, modalities
+
+    planned = data.plan_modalities(proposals)
+    return {name: getattr(modalities, kind)(**arguments) for name, (kind, arguments) in planned.items()}

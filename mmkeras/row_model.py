@@ -98,10 +98,7 @@ class RowModel(keras.Model):
         if not len(rows):
             return []
         if isinstance(rows, Source):
-            report = check_rows(rows, self.modalities)
-            if report.rejected:
-                raise ValueError(f"These rows cannot be answered.\n{report}")
-            report.warn(stacklevel=2)
+            self._check_answerable(rows).warn(stacklevel=2)
             dataset = self._make_dataset(rows, None, DatasetOptions(batch_size=batch_size))
             return self._describe(self.predict(dataset, verbose=0), None, **options)
         rows = self._name_columns(rows)
@@ -151,8 +148,15 @@ class RowModel(keras.Model):
             first = error
         if first is None:
             return (outputs, answers), self._find_remarks(cells, packed, measures)
-        report = check_rows(read(rows).with_columns(sorted(self.columns)), self._modalities)
-        raise ValueError(f"These rows cannot be answered.\n{report if report.rejected else first}")
+        self._check_answerable(read(rows).with_columns(sorted(self.columns)))
+        raise ValueError(f"These rows cannot be answered.\n{first}")
+
+    def _check_answerable(self, source) -> Report:
+        """What the check says of rows that are all to be answered; raises when one cannot be."""
+        report = check_rows(source, self.modalities)
+        if report.rejected:
+            raise ValueError(f"These rows cannot be answered.\n{report}")
+        return report
 
     def _find_remarks(self, cells, packed, measures):
         remarks = []

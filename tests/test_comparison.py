@@ -66,6 +66,11 @@ def test_what_was_trained_is_not_trained_again(found, monkeypatch, capsys):
     assert "[8/8] right, seed 1: accuracy" in capsys.readouterr().out
     with pytest.raises(ValueError, match="comparison.json holds the trainings of another comparison.*epochs"):
         mk.compare(mk.read(make_rows()), MODALITIES, folder=folder, **{**arguments, "epochs": 3})
+    with pytest.raises(ValueError, match="another comparison.*arguments"):
+        mk.compare(mk.read(make_rows()), MODALITIES, folder=folder, auxiliary_weight=0.5, **arguments)
+    with pytest.raises(ValueError, match="another comparison.*candidates"):
+        other = {**arguments, "fusions": [mk.fusion.Product(units=4, name="product"), *arguments["fusions"][1:]]}
+        mk.compare(mk.read(make_rows()), MODALITIES, folder=folder, **other)
 
 
 def test_a_run_that_was_interrupted_goes_on(found, tmp_path, monkeypatch):

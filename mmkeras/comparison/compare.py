@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -38,6 +39,7 @@ class Comparison:
             metric when it is missing in 0, 25, 50, 75 and 100 % of the rows.
     """
 
+    missing_rates: ClassVar = MISSING_RATES
     metric: str
     runs: list[dict]
 
@@ -145,7 +147,8 @@ def compare(
         declared = task.make_target(train.target if target is None else target)
         train, test = train.split(test_size=_TEST_SHARE, stratify=declared.columns[0] if declared.has_classes else None)
     bench = _Bench(train, test, modalities, target, task, epochs, batch_size, kwargs)
-    store = _Store(folder, {"candidates": sorted(candidates), **bench.settings})
+    configs = {name: _describe_fusion(fusion) for name, (_, fusion, _) in candidates.items()}
+    store = _Store(folder, {"candidates": configs, **bench.settings})
     total, started, trained = len(candidates) * seeds, time.perf_counter(), 0
     for number, (seed, name) in enumerate(((s, n) for s in range(seeds) for n in candidates), 1):
         run = store.find(name, seed)
@@ -172,6 +175,11 @@ def _list_candidates(modalities, chosen) -> dict[str, tuple[str, fusions.Fusion,
     for name in modalities:
         candidates[name if name not in candidates else f"{name} alone"] = ("modality", fusions.get(None), [name])
     return candidates
+
+
+def _describe_fusion(fusion):
+    config = {key: value for key, value in fusion.get_config().items() if key != "name"}  # Keras counts the names up
+    return {"class": type(fusion).__name__, **config}
 
 
 def _attempt(bench, candidate, seed):
@@ -202,6 +210,7 @@ class _Bench:
             "rows": [len(train), len(test)],
             "epochs": epochs,
             "batch_size": batch_size,
+            "arguments": {key: repr(value) for key, value in sorted(arguments.items())},
             "truth": zlib.crc32(self.truth.tobytes()),
         }
 
@@ -216,12 +225,15 @@ class _Bench:
         started = time.perf_counter()
         model.fit(batches, epochs=self.epochs, verbose=0)
         seconds = time.perf_counter() - started
+        whole = self.score(model)
         return {
-            "metric": self.score(model),
+            "metric": whole,
             "parameters": model.count_params(),
             "seconds": seconds,
             "latency_ms": self.measure_latency(model),
-            "missing": {name: [self.score(model, name, rate) for rate in MISSING_RATES] for name in names},
+            "missing": {
+                name: [self.score(model, name, rate) if rate else whole for rate in MISSING_RATES] for name in names
+            },
         }
 
     def score(self, model, missing: str | None = None, rate: float = 0.0) -> float:
@@ -253,17 +265,17 @@ class _Store:
 
     def __init__(self, folder, settings):
         self.path = None if folder is None else Path(folder) / _FILE
-        self.settings, self.runs = settings, []
+        self.settings, self.runs = json.loads(json.dumps(settings)), []  # as the file will hold them
         if self.path is None:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
             held = json.loads(self.path.read_text(encoding="utf-8"))
-            differing = sorted(key for key in settings if held["settings"].get(key) != settings[key])
+            differing = sorted(key for key, value in self.settings.items() if held["settings"].get(key) != value)
             if differing:
                 raise ValueError(
                     f"{self.path} holds the trainings of another comparison: it has another {', '.join(differing)}. "
-                    f"Give another folder, or remove the file. Received: {[settings[key] for key in differing]}"
+                    f"Give another folder, or remove the file. Received: { {key: settings[key] for key in differing} }"
                 )
             self.runs = held["runs"]
 

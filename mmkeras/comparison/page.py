@@ -8,18 +8,21 @@ from mmkeras.pages import draw_png, make_image, make_table, write_page
 _SHOWN = 4  # fusions in the plots of missing modalities, beside all single modalities
 
 
-def draw(comparison) -> bytes:
-    """The metric of every candidate, and that of the best by how often each modality is missing, as a PNG file."""
+def import_figure():
+    """Matplotlib's `Figure`, or an error that says how to get it."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("Plots need Matplotlib: pip install 'mmkeras[demo]'") from None
-    from mmkeras.comparison.compare import MISSING_RATES
+    return Figure
 
+
+def draw(comparison) -> bytes:
+    """The metric of every candidate, and that of the best by how often each modality is missing, as a PNG file."""
     table = comparison.table.dropna(subset=[comparison.metric])
     modalities = sorted({name for run in comparison.runs for name in run.get("missing", ())})
     shown = [*table[table["kind"] == "fusion"]["candidate"][:_SHOWN], *table[table["kind"] == "modality"]["candidate"]]
-    figure = Figure(figsize=(4.6 * (1 + len(modalities)), 1.6 + 0.28 * len(table)), layout="constrained")
+    figure = import_figure()(figsize=(4.6 * (1 + len(modalities)), 1.6 + 0.28 * len(table)), layout="constrained")
     bars, *plots = figure.subplots(1, 1 + len(modalities))
     backwards = table[::-1]
     colors = ["#28489c" if kind == "fusion" else "#c2571a" for kind in backwards["kind"]]
@@ -31,10 +34,12 @@ def draw(comparison) -> bytes:
         for name in shown:
             runs = [run for run in comparison.runs if run["candidate"] == name and "missing" in run]
             # One that does not use the modality stays as it is.
-            curves = [run["missing"].get(modality, [run["metric"]] * len(MISSING_RATES)) for run in runs]
+            curves = [run["missing"].get(modality, [run["metric"]] * len(comparison.missing_rates)) for run in runs]
             means = [sum(values) / len(curves) for values in zip(*curves, strict=True)]
             style = "-" if modality in runs[0]["missing"] else "--"
-            axes.plot([100 * rate for rate in MISSING_RATES], means, style, marker="o", markersize=3, label=name)
+            axes.plot(
+                [100 * rate for rate in comparison.missing_rates], means, style, marker="o", markersize=3, label=name
+            )
         axes.set(xlabel=f"rows without {modality}, %", ylabel=comparison.metric, title=f"{modality} missing")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)

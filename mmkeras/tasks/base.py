@@ -202,10 +202,10 @@ class Task(RowModel):
         Raises:
             ValueError: names every bad cell.
         """
+        if not len(rows):
+            return []
         source = rows if isinstance(rows, Source) else read(self._name_columns(rows)).with_columns(self.columns)
-        report = check_rows(source, self.modalities)
-        if report.rejected:
-            raise ValueError(f"These rows cannot be answered.\n{report}")
+        self._check_answerable(source)
         names = sorted(self.modalities)
         outputs, present = [], []
         for batch in self._make_dataset(source, None, DatasetOptions(batch_size=batch_size)):

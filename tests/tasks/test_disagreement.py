@@ -44,6 +44,7 @@ def test_batches_and_sources_make_no_difference(model):
 
 
 def test_bad_cells_are_named(model):
+    assert model.disagreement([]) == []
     with pytest.raises(ValueError, match="These rows cannot be answered"):
         model.disagreement([AGREEING, {"a": b"\xff", "b": "x"}])
 
