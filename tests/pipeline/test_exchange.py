@@ -88,7 +88,7 @@ def test_records_are_cleaned_as_rows_are(paths, records):
 def test_a_file_that_is_gone_is_named(model, paths, tmp_path):
     records = mk.prepare(paths, tmp_path / "records", model.modalities)
     records.table["image"] = [None if not cell else str(tmp_path / "gone.png") for cell in records.table["image"]]
-    with pytest.raises(ValueError, match=r"rows, row 1, column 'image' .*gone.png\): file not found"):
+    with pytest.raises(ValueError, match=r"rows, row 1, column 'image' .*: file not found: no file at .*gone\.png"):
         mk.export(model, tmp_path / "out", ["saved_model"], rows=records)
 
 
