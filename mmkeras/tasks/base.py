@@ -18,7 +18,7 @@ from mmkeras.row_model import RowModel, adapt_modalities, check_modalities
 from mmkeras.schedules import CosineToEnd, count_steps
 from mmkeras.state import apply_state, read_state
 from mmkeras.targets import Target
-from mmkeras.tasks.branches import BranchAnswers, measure_branches, read_branches
+from mmkeras.tasks.side_losses import SideTensors, measure_alignment, measure_branches, read_side_tensors
 from mmkeras.weights import walk_layers
 
 
@@ -33,10 +33,12 @@ class Task(RowModel):
         head: a layer from Features to logits.
         auxiliary_weight: weight of the losses of heads that see one modality alone, so that none is left unlearned
             beside a stronger one (their mean is added to the loss in training); 0 for none.
+        alignment_weight: weight of a loss that draws the vectors of the modalities of one row together and those of
+            rows with another truth apart (InfoNCE, added in training); 0 for none.
         name: of the model.
 
     Attributes:
-        backbone, target, head, auxiliary_weight: as given.
+        backbone, target, head, auxiliary_weight, alignment_weight: as given.
         exported_names: for each output of the target what TFLite and ONNX files call it.
     """
 
@@ -44,9 +46,18 @@ class Task(RowModel):
     default_metrics: Sequence[str]
     target_arguments: Sequence[str] = ()
 
-    def __init__(self, backbone: Backbone, target: Target, head, auxiliary_weight: float = 0.0, name=None):
-        if not auxiliary_weight >= 0:
-            raise ValueError(f"`auxiliary_weight` is 0 or more. Received: auxiliary_weight={auxiliary_weight}")
+    def __init__(
+        self,
+        backbone: Backbone,
+        target: Target,
+        head,
+        auxiliary_weight: float = 0.0,
+        alignment_weight: float = 0.0,
+        name=None,
+    ):
+        for key, weight in {"auxiliary_weight": auxiliary_weight, "alignment_weight": alignment_weight}.items():
+            if not weight >= 0:
+                raise ValueError(f"`{key}` is 0 or more. Received: {key}={weight}")
         taken = {layer.name for layer in backbone.layers} | set(backbone.input)
         output_name = name_uniquely(target.output_name, taken)
 
@@ -59,10 +70,12 @@ class Task(RowModel):
             )
         logits, branches = backbone.fusion.connect(backbone.output, head, with_branches=auxiliary_weight > 0)
         output = target.activate(logits, output_name)
-        if auxiliary_weight > 0:
+        is_aligned = alignment_weight > 0 and len(backbone.modalities) > 1
+        if branches or is_aligned:
             answers = {key: target.activate(value, f"{head.name}-{key}-answer") for key, value in branches.items()}
-            present = {key: backbone.output["modalities"][key]["present"] for key in branches}
-            output = BranchAnswers(name=f"{head.name}-branches")(output, answers, present)
+            vectors = _connect_vectors(backbone, head.name) if is_aligned else {}
+            present = {key: features["present"] for key, features in backbone.output["modalities"].items()}
+            output = SideTensors(name=f"{head.name}-side")(output, answers, vectors, present)
         super().__init__(inputs=backbone.input, outputs=output, name=name)
 
         # === Config ===
@@ -71,8 +84,11 @@ class Task(RowModel):
         self.target = target
         self.head = head
         self.auxiliary_weight = auxiliary_weight
+        self.alignment_weight = alignment_weight
         self.exported_names = {target.output_name: output_name}
-        self._unused = {id(variable) for variable in backbone.find_unused(_find_used(backbone, head, bool(branches)))}
+        self._unused = {
+            id(variable) for variable in backbone.find_unused(_find_used(backbone, head, bool(branches), is_aligned))
+        }
 
     @property
     def fusion(self):
@@ -294,13 +310,19 @@ class Task(RowModel):
         return super().predict(x, *args, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Keras's, on what the target prepared of truth and output; in training with the losses of the branches."""
+        """Keras's, on what the target prepared of truth and output; in training with the losses of each modality alone
+        and of their alignment.
+        """
         loss = super().compute_loss(x, *self.target.prepare_loss(y, y_pred), sample_weight, training)
-        answers = read_branches(y_pred)
-        if not training or not answers:
+        if not training:
             return loss
-        branches = [(*self.target.prepare_loss(y, answer), present) for answer, present in answers]
-        return loss + self.auxiliary_weight * measure_branches(self.loss, branches, sample_weight)
+        side = read_side_tensors(y_pred)
+        if side["branches"]:
+            branches = [(*self.target.prepare_loss(y, answer), present) for answer, present in side["branches"]]
+            loss = loss + self.auxiliary_weight * measure_branches(self.loss, branches, sample_weight)
+        if side["vectors"]:
+            loss = loss + self.alignment_weight * measure_alignment(y, side["vectors"], sample_weight)
+        return loss
 
     # A task trains what its answer depends on: layers of an encoder that only serve other Features get no gradient.
 
@@ -333,6 +355,7 @@ class Task(RowModel):
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "target": keras.saving.serialize_keras_object(self.target),
             "auxiliary_weight": self.auxiliary_weight,
+            "alignment_weight": self.alignment_weight,
             "name": self.name,
             "state": state,
         }
@@ -366,14 +389,30 @@ def _require_features(backbone, head):
         )
 
 
-def _find_used(backbone, head, with_branches):
-    """By name of the input the Features of its encoder that an answer depends on."""
+def _connect_vectors(backbone, prefix):
+    """For each modality a projection of its pooled vector, of one size for all."""
+    if "pooled" not in backbone.feature_keys:
+        raise ValueError(
+            "Modalities are aligned by their pooled vectors, which the backbone does not give: `alignment_weight` is 0 "
+            f"with it. Received: outputs={backbone.feature_keys}"
+        )
+    size = min(features["pooled"].shape[-1] for features in backbone.output["modalities"].values())
+    return {
+        key: keras.layers.Dense(size, use_bias=False, name=f"{prefix}-{key}-vector")(features["pooled"])
+        for key, features in backbone.output["modalities"].items()
+    }
+
+
+def _find_used(backbone, head, with_branches, is_aligned):
+    """By name of the input the Features of its encoder that an answer depends on, or a loss of training."""
     fusion = backbone.fusion
     used = {name: {*fusion.reads, "present"} for name in backbone.modalities}
     if fusion.passes_on:
         for name in used:
             if with_branches or head.reads == name:
                 used[name] |= set(head.feature_keys)
+            if is_aligned:
+                used[name].add("pooled")
     return {name: keys & set(FEATURES) for name, keys in used.items()}
 
 

@@ -25,6 +25,7 @@ class Classifier(DenseTask):
         target: name of the label's column, or a `mk.targets.ClassTarget`.
         backbone: a `mk.Backbone` to build on, which may have other tasks.
         auxiliary_weight: weight of the losses of each modality alone; 0 for none.
+        alignment_weight: weight of a loss that draws the vectors of the modalities of a row together; 0 for none.
         name: of the model.
 
     Input: as for every `RowModel`. Output shape: probabilities `(batch, classes)`, float32.
@@ -50,12 +51,15 @@ class Classifier(DenseTask):
         target: str | ClassTarget = "label",
         backbone: Backbone | None = None,
         auxiliary_weight: float = 0.0,
+        alignment_weight: float = 0.0,
         name: str | None = None,
     ):
         target = self.make_target(target, classes)
         if not target.is_adapted:
             raise ValueError("A classifier knows its classes: give `classes`, or build it by `from_source`.")
-        super().__init__(modalities, target, fusion, hidden_units, dropout, backbone, auxiliary_weight, name)
+        super().__init__(
+            modalities, target, fusion, hidden_units, dropout, backbone, auxiliary_weight, alignment_weight, name
+        )
 
     @classmethod
     def make_target(cls, target, classes=None):

@@ -21,6 +21,7 @@ class DenseTask(Task):
         dropout: float,
         backbone: Backbone | None,
         auxiliary_weight: float,
+        alignment_weight: float,
         name: str | None,
     ):
         if backbone is None:
@@ -30,7 +31,7 @@ class DenseTask(Task):
         taken = {layer.name for layer in backbone.layers}
         head_name = name_uniquely("head", taken)
         head = DenseHead(target.output_units, hidden_units, dropout, name=head_name, dtype=backbone.policy)
-        super().__init__(backbone, target, head, auxiliary_weight, name)
+        super().__init__(backbone, target, head, auxiliary_weight, alignment_weight, name)
 
     def get_config(self):
         return {**super().get_config(), "hidden_units": self.head.hidden_units, "dropout": self.head.dropout}

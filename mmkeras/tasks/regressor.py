@@ -24,6 +24,7 @@ class Regressor(DenseTask):
         dropout: share of them that is dropped in training.
         backbone: a `mk.Backbone` to build on, which may have other tasks.
         auxiliary_weight: weight of the losses of each modality alone; 0 for none.
+        alignment_weight: weight of a loss that draws the vectors of the modalities of a row together; 0 for none.
         name: of the model.
 
     Input: as for every `RowModel`. Output shape: values `(batch, numbers)`, float32.
@@ -48,6 +49,7 @@ class Regressor(DenseTask):
         dropout: float = 0.0,
         backbone: Backbone | None = None,
         auxiliary_weight: float = 0.0,
+        alignment_weight: float = 0.0,
         name: str | None = None,
     ):
         if not isinstance(target, NumberTarget) or not target.is_adapted:
@@ -55,7 +57,9 @@ class Regressor(DenseTask):
                 "A regressor knows mean and deviation of what it predicts: give `target` as mk.targets.NumberTarget("
                 f"columns, statistics), or build it by `from_source`. Received: target={target!r}"
             )
-        super().__init__(modalities, target, fusion, hidden_units, dropout, backbone, auxiliary_weight, name)
+        super().__init__(
+            modalities, target, fusion, hidden_units, dropout, backbone, auxiliary_weight, alignment_weight, name
+        )
 
     @classmethod
     def make_target(cls, target: str | Sequence[str] | NumberTarget) -> NumberTarget:

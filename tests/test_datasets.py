@@ -1,0 +1,125 @@
+"""Data sets as they are laid out on disk; none is downloaded here."""
+
+import hashlib
+import importlib
+import io
+import shutil
+import tarfile
+import wave
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mmkeras as mk
+from mmkeras.datasets.speech import _write_wav
+
+speaks = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+
+
+def read_wav(path):
+    with wave.open(str(path)) as file:
+        assert file.getsampwidth() == 2 and file.getnchannels() == 1
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768, file.getframerate()
+
+
+@speaks
+def test_texts_are_spoken_in_every_voice(tmp_path):
+    speech = mk.datasets.speak(["is it red?", "yes", "is it red?"], tmp_path, ["en-us", "en-us+f2"], sample_rate=8000)
+    assert speech[["text", "voice"]].values.tolist() == [
+        ["is it red?", "en-us"],
+        ["yes", "en-us"],
+        ["is it red?", "en-us+f2"],
+        ["yes", "en-us+f2"],
+    ]
+    sounds = [read_wav(tmp_path / file)[0] for file in speech["file"]]
+    assert {read_wav(tmp_path / file)[1] for file in speech["file"]} == {8000}
+    assert all(0.2 < len(sound) / 8000 < 2 and np.abs(sound).max() > 0.1 for sound in sounds)
+    assert len(sounds[0]) > len(sounds[1])
+    assert not np.array_equal(sounds[0][:4000], sounds[2][:4000])
+
+
+@speaks
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"voices": ["en-us+nobody"]}, "espeak-ng has no speaker 'nobody'.*Received: voice='en-us\\+nobody'"),
+        ({"voices": ["en-gb-nowhere"]}, "has no language 'en-gb-nowhere'.*--voices.*Received: voice='en-gb-nowhere'"),
+        ({"texts": ["a", " "]}, "holds at least one word. Received: ' '"),
+        ({"sample_rate": 44100}, "between 8000 and 22050. Received: sample_rate=44100"),
+    ],
+)
+def test_what_cannot_be_spoken_is_named(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        mk.datasets.speak(**{"texts": ["a"], "folder": tmp_path, **arguments})
+
+
+def test_without_the_program_it_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(RuntimeError, match="apt-get install espeak-ng"):
+        mk.datasets.speak(["a"], tmp_path)
+
+
+def test_resampling_keeps_what_both_rates_can_hold(tmp_path):
+    seconds = np.arange(22050) / 22050
+    low, high = np.sin(2 * np.pi * 440 * seconds), np.sin(2 * np.pi * 6000 * seconds)
+    _write_wav(tmp_path / "a.wav", 0.4 * low + 0.4 * high, 22050, 8000)
+    samples, rate = read_wav(tmp_path / "a.wav")
+    assert (len(samples), rate) == (8000, 8000)
+    assert np.allclose(samples, 0.4 * np.sin(2 * np.pi * 440 * np.arange(8000) / 8000), atol=1e-3)
+
+
+@speaks
+def test_questions_are_spoken_by_voices_that_the_test_alone_has(tmp_path, easy_vqa):
+    for split in ("train", "test"):
+        table = pd.read_csv(easy_vqa / f"{split}.csv")
+        table[table["question"].isin(["is there a circle?", "what shape is present?"])].to_csv(
+            tmp_path / f"{split}.csv", index=False
+        )
+    folder = mk.datasets.easy_vqa(tmp_path, spoken=True)
+    tables = {split: pd.read_csv(folder / f"{split}.csv") for split in ("train", "test")}
+    speakers = {
+        split: {cell.split("+")[1].split("-")[0] for cell in table["spoken"]} for split, table in tables.items()
+    }
+    assert not speakers["train"] & speakers["test"] and min(map(len, speakers.values())) > 1
+    for table in tables.values():
+        assert list(table.columns) == ["question", "spoken", "image", "answer"]
+        assert {cell.rsplit("-", 1)[1] for cell in table["spoken"]} == {"0.wav", "1.wav"}
+        assert table.groupby(table["spoken"])["question"].nunique().max() == 1
+        assert all((folder / cell).exists() for cell in table["spoken"])
+    before = (folder / "train.csv").read_bytes()
+    mk.datasets.easy_vqa(folder, spoken=True)
+    assert (folder / "train.csv").read_bytes() == before
+
+
+def make_archive(path, recordings):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in recordings.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def test_spoken_digits_come_as_tables_from_a_download(tmp_path, monkeypatch):
+    recordings = {f"{digit}_ann_{index}.wav": bytes([digit, index]) for digit in (0, 7) for index in (0, 4, 5, 49)}
+    packed = {f"fsdd-1/recordings/{name}": content for name, content in recordings.items()}
+    make_archive(tmp_path / "a.tar.gz", {**packed, "fsdd-1/setup.py": b"", "fsdd-1/other.wav": b""})
+    digest = hashlib.sha256()
+    for name, content in sorted(recordings.items()):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
+    module = importlib.import_module("mmkeras.datasets.spoken_digits")  # its function has the same name
+    monkeypatch.setattr(module, "SHA256", digest.hexdigest())
+    monkeypatch.setattr(module, "ADDRESS", (tmp_path / "a.tar.gz").as_uri())
+    folder = mk.datasets.spoken_digits(tmp_path / "digits")
+    train, test = (pd.read_csv(folder / f"{split}.csv") for split in ("train", "test"))
+    assert train["sound"].tolist() == [f"recordings/{d}_ann_{i}.wav" for d in (0, 7) for i in (49, 5)]
+    assert test[["digit", "speaker"]].values.tolist() == [[0, "ann"], [0, "ann"], [7, "ann"], [7, "ann"]]
+    assert all((folder / cell).read_bytes() == recordings[cell.split("/")[1]] for cell in train["sound"])
+
+
+def test_other_recordings_are_refused(tmp_path):
+    make_archive(tmp_path / "a.tar.gz", {"fsdd/recordings/0_ann_0.wav": b"abc"})
+    message = "holds 1 recordings that are not the 3,000 of version 1.0.10.*Received: [0-9a-f]{64}"
+    with pytest.raises(ValueError, match=message):
+        mk.datasets.spoken_digits(tmp_path / "digits", archive=tmp_path / "a.tar.gz")
+    assert not (tmp_path / "digits" / "train.csv").exists()
