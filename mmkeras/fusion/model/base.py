@@ -9,9 +9,10 @@ from mmkeras.layers import AttentionBlock, MissingEmbedding
 class TokenFusion(Fusion):
     """Base of the model-level fusions: the tokens of all modalities are projected to `units`, and attend to each other.
 
-    The pooled vector of each modality goes before its tokens, as a token of its own. The tokens come out changed, and
-    the pooled vectors, concatenated, are taken to `units` by a dense layer with ReLU; that of an absent modality is a
-    learned one. Padding and absent modalities are masked out of attention.
+    The pooled vector of each modality goes before its tokens, as a token of its own. The tokens come out changed and
+    normalized (Ba et al., "Layer Normalization", 2016), and the pooled vectors, concatenated, are taken to `units` by a
+    dense layer with ReLU; that of an absent modality is a learned one. Padding and absent modalities are masked out of
+    attention.
 
     Args:
         units: size of the tokens and of the fused vector.
@@ -42,12 +43,21 @@ class TokenFusion(Fusion):
             self.pooled_projections[name] = projection
         added = int(self.has_pooled_tokens)
         count = self.build_attention({name: added + shapes[name]["tokens"][1] for name in self.names})
+        self.norms, self.summary_norms = {}, []
+        if self.has_pooled_tokens:
+            self.norms = {name: self._make_norm(f"{name}_norm") for name in self.names}
+            self.summary_norms = [self._make_norm(f"norm_{index}") for index in range(count)]
         self.missing_embeddings = {}
         for name in self.names:
             self.missing_embeddings[name] = MissingEmbedding(dtype=self.dtype_policy, name=f"{name}_missing")
             self.missing_embeddings[name].build((None, self.units))
         self.dense = keras.layers.Dense(self.units, activation="relu", dtype=self.dtype_policy, name="dense")
         self.dense.build((None, (len(self.names) + count) * self.units))
+
+    def _make_norm(self, name):
+        norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
+        norm.build((None, None, self.units))
+        return norm
 
     def build_projections(self, shapes):
         self.projections = {}
@@ -78,6 +88,9 @@ class TokenFusion(Fusion):
                 tokens[name] = ops.concatenate([pooled, tokens[name]], axis=1)
                 masks[name] = ops.concatenate([present[:, index : index + 1], masks[name]], axis=1)
         attended, vectors = self.attend(tokens, masks, present, training)
+        if self.has_pooled_tokens:
+            attended = {name: self.norms[name](attended[name]) for name in self.names}
+            vectors = [norm(vector) for norm, vector in zip(self.summary_norms, vectors, strict=True)]
         modalities = {}
         for index, name in enumerate(self.names):
             after = self._read_attended(attended[name], masks[name])

@@ -10,12 +10,14 @@ class CrossAttention(TokenFusion):
     """Model-level fusion: the tokens of each modality look at those of all others; a single one looks at its own.
 
     For each modality i, with `Z_i` its projected tokens and `Z_j` those of the others, end to end:
-    `Y_i = norm(Z_i + attention(query=Z_i, key=Z_j, value=Z_j))`, then `norm(Y_i + dense(relu(dense(Y_i))))`. Reference:
-    after the crossmodal attention of Tsai et al., MulT (2019), one block deep and without its causal convolutions.
+    `Y_i = Z_i + attention(query=norm(Z_i), key=norm(Z_j), value=norm(Z_j))`, then the gated step of `AttentionBlock`.
+    Reference: after the crossmodal attention of Tsai et al., MulT (2019), one block deep and without its causal
+    convolutions.
 
     Args:
         units, num_heads, dropout, modality_dropout, seed: as for every `TokenFusion`.
-        has_pooled_tokens: whether the pooled vectors attend too; else the tokens are averaged after the fusion.
+        has_pooled_tokens: whether the pooled vectors attend too; else, as in older files, the tokens are averaged after
+            the fusion, and the blocks are those of 2017.
 
     Output shape: `pooled` `(batch, units)`, `tokens` `(batch, sum of lengths, units)`.
 
@@ -45,7 +47,14 @@ class CrossAttention(TokenFusion):
         total = sum(added + shape[1] for shape in shapes.values())
         self.blocks = {}
         for name, shape in shapes.items():
-            block = _CrossBlock(self.units, self.num_heads, self.dropout, dtype=self.dtype_policy, name=f"{name}_block")
+            block = _CrossBlock(
+                self.units,
+                self.num_heads,
+                self.dropout,
+                is_original=not self.has_pooled_tokens,
+                dtype=self.dtype_policy,
+                name=f"{name}_block",
+            )
             context_length = total - shape[1] - added if len(shapes) > 1 else total
             block.build(shape, (shape[0], context_length, self.units))
             self.blocks[name] = block
