@@ -18,6 +18,7 @@ import wave
 from pathlib import Path
 
 import numpy as np
+
 from first_run import find_commit
 
 HERE = Path(__file__).parent

@@ -22,7 +22,7 @@ class Backbone(RowModel):
 
     Args:
         modalities: dict from input name to an adapted `Modality`.
-        fusion: an object from `mk.fusion`, or its name; None for `Concatenation()`.
+        fusion: an object from `mk.fusion`, or its name; None for `Gated()`.
         outputs: which of the Features to give.
         dtype: policy of the encoders, such as `"mixed_bfloat16"`; None for Keras's global one.
         name: of the model.

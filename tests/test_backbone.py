@@ -158,7 +158,7 @@ def test_a_decision_is_the_mean_of_what_the_modalities_say_alone():
 
 
 def test_inputs_may_be_called_as_the_parts_of_a_model(tmp_path):
-    names = ["head", "concatenation", "image_encoder", "image_source", "position", "probabilities", "tokens", "content"]
+    names = ["head", "gated", "image_encoder", "image_source", "probabilities", "tokens"]
     rows = mk.read([{name: f"word{i}" for name in [*names, "image"]} | {"label": "ab"[i % 2]} for i in range(8)])
     small = mk.encoders.TabularMLP(units=4)
     modalities = {name: mk.Tabular(categories=[name], encoder=small) for name in names}

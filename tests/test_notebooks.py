@@ -1,5 +1,7 @@
 """Every notebook runs from top to bottom; on a small budget, and without installing what is installed."""
 
+import re
+import shutil
 from pathlib import Path
 
 import nbclient
@@ -10,7 +12,10 @@ pytestmark = pytest.mark.compat
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 TOLERANCES = '{"tflite_dynamic_range": mk.Tolerance(agreement=0.9)}'
-SMALL = ("epochs = 8", "epochs = 2"), ("rows = None", "rows = 4000")
+BUDGETS = {
+    "01_quickstart": (("epochs = 8", "epochs = 2"), ("rows = None", "rows = 4000")),
+    "02_question_answering": (("epochs = 12", "epochs = 1"), ("rows = None", "rows = 1500")),
+}
 
 
 def _with_tag(notebook, tag):
@@ -20,10 +25,12 @@ def _with_tag(notebook, tag):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path, tmp_path):
+    if path.stem == "02_question_answering" and shutil.which("espeak-ng") is None:
+        pytest.skip("espeak-ng is not installed")
     notebook = nbformat.read(path, as_version=4)
     _with_tag(notebook, "install").source = "pass"
     budget = _with_tag(notebook, "budget")
-    for whole, small in SMALL:
+    for whole, small in BUDGETS[path.stem]:
         assert whole in budget.source
         budget.source = budget.source.replace(whole, small)
     for cell in notebook.cells:  # on so little training, 8 bits change a few answers
@@ -31,7 +38,7 @@ def test_it_runs(path, tmp_path):
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert (tmp_path / "artifacts.zip").exists()
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-    assert "Compared with the Keras model on 1033 rows" in printed
+    assert re.search(r"Compared with the Keras model on \d{3,} rows", printed)
     assert "I0000" not in printed and "UserWarning" not in printed
 
 

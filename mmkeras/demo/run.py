@@ -104,7 +104,7 @@ def _read_data(folder, rows, seed):
 
 
 def _train(train, validation, modalities, epochs, seed):
-    model = mk.Classifier.from_source(train, modalities, target="answer", fusion="product")
+    model = mk.Classifier.from_source(train, modalities, target="answer")
     training_batches = model.dataset(train, BATCH_SIZE, shuffle=True, cache=True, seed=seed)
     history = model.fit(
         training_batches,

@@ -26,7 +26,7 @@ def list_fusions() -> dict[str, type[Fusion]]:
 
 
 def get(identifier: str | Fusion | None) -> Fusion:
-    """A fusion from its name, with its default arguments; the fusion that is given; or `Concatenation()` from None.
+    """A fusion from its name, with its default arguments; the fusion that is given; or `Gated()` from None.
 
     Raises:
         ValueError: for an unknown name, with the nearest known one.
@@ -38,7 +38,7 @@ def get(identifier: str | Fusion | None) -> Fusion:
     128
     """
     if identifier is None:
-        return package.Concatenation()
+        return package.Gated()
     if isinstance(identifier, Fusion):
         return identifier
     if not isinstance(identifier, str):

@@ -21,6 +21,8 @@ from mmkeras.targets import Target
 from mmkeras.tasks.side_losses import SideTensors, measure_alignment, measure_branches, read_side_tensors
 from mmkeras.weights import walk_layers
 
+AUXILIARY_WEIGHT = 0.5  # by benchmarks/fusion.py
+
 
 class Task(RowModel):
     """A backbone, a head that gives logits, and a target that makes answers of them, as one functional Keras model.
@@ -51,7 +53,7 @@ class Task(RowModel):
         backbone: Backbone,
         target: Target,
         head,
-        auxiliary_weight: float = 0.0,
+        auxiliary_weight: float = AUXILIARY_WEIGHT,
         alignment_weight: float = 0.0,
         name=None,
     ):
@@ -68,9 +70,12 @@ class Task(RowModel):
                 f"{type(backbone.fusion).__name__} joins answers that are classes, and {type(self).__name__} predicts "
                 f"none. Use a fusion that takes any, such as 'mean_logits'. Received: target={target!r}"
             )
-        logits, branches = backbone.fusion.connect(backbone.output, head, with_branches=auxiliary_weight > 0)
+        is_fused = len(backbone.modalities) > 1
+        logits, branches = backbone.fusion.connect(
+            backbone.output, head, with_branches=is_fused and auxiliary_weight > 0
+        )
         output = target.activate(logits, output_name)
-        is_aligned = alignment_weight > 0 and len(backbone.modalities) > 1
+        is_aligned = is_fused and alignment_weight > 0
         if branches or is_aligned:
             answers = {key: target.activate(value, f"{head.name}-{key}-answer") for key, value in branches.items()}
             vectors = _connect_vectors(backbone, head.name) if is_aligned else {}

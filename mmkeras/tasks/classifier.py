@@ -6,6 +6,7 @@ from mmkeras.backbone import Backbone
 from mmkeras.fusion import Fusion
 from mmkeras.modalities import Modality
 from mmkeras.targets import ClassTarget, Target
+from mmkeras.tasks.base import AUXILIARY_WEIGHT
 from mmkeras.tasks.dense import DenseTask
 
 
@@ -19,7 +20,7 @@ class Classifier(DenseTask):
     Args:
         modalities: dict from input name to an adapted modality; None with a `backbone`.
         classes: the labels, in the order of the outputs; None with a `target` that knows them.
-        fusion: an object from `mk.fusion`, or its name; None for `mk.fusion.Concatenation()`.
+        fusion: an object from `mk.fusion`, or its name; None for `mk.fusion.Gated()`.
         hidden_units: units of the head's hidden layer.
         dropout: share of them that is dropped in training.
         target: name of the label's column, or a `mk.targets.ClassTarget`.
@@ -50,7 +51,7 @@ class Classifier(DenseTask):
         dropout: float = 0.0,
         target: str | ClassTarget = "label",
         backbone: Backbone | None = None,
-        auxiliary_weight: float = 0.0,
+        auxiliary_weight: float = AUXILIARY_WEIGHT,
         alignment_weight: float = 0.0,
         name: str | None = None,
     ):

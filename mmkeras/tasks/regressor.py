@@ -6,6 +6,7 @@ from mmkeras.backbone import Backbone
 from mmkeras.fusion import Fusion
 from mmkeras.modalities import Modality
 from mmkeras.targets import NumberTarget
+from mmkeras.tasks.base import AUXILIARY_WEIGHT
 from mmkeras.tasks.dense import DenseTask
 
 
@@ -19,7 +20,7 @@ class Regressor(DenseTask):
     Args:
         modalities: dict from input name to an adapted modality; None with a `backbone`.
         target: an adapted `mk.targets.NumberTarget`; `from_source` takes the name of a column, or a list of them.
-        fusion: an object from `mk.fusion`, or its name; None for `mk.fusion.Concatenation()`.
+        fusion: an object from `mk.fusion`, or its name; None for `mk.fusion.Gated()`.
         hidden_units: units of the head's hidden layer.
         dropout: share of them that is dropped in training.
         backbone: a `mk.Backbone` to build on, which may have other tasks.
@@ -48,7 +49,7 @@ class Regressor(DenseTask):
         hidden_units: int = 64,
         dropout: float = 0.0,
         backbone: Backbone | None = None,
-        auxiliary_weight: float = 0.0,
+        auxiliary_weight: float = AUXILIARY_WEIGHT,
         alignment_weight: float = 0.0,
         name: str | None = None,
     ):

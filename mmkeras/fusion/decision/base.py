@@ -1,6 +1,6 @@
 from keras import ops
 
-from mmkeras.fusion.base import Fusion, connect_branches
+from mmkeras.fusion.base import MODALITY_DROPOUT, Fusion, connect_branches
 
 
 class DecisionFusion(Fusion):
@@ -21,7 +21,7 @@ class DecisionFusion(Fusion):
 
     reads = ("pooled", "present")
 
-    def __init__(self, modality_dropout=0.0, seed=None, **kwargs):
+    def __init__(self, modality_dropout=MODALITY_DROPOUT, seed=None, **kwargs):
         super().__init__(modality_dropout=modality_dropout, seed=seed, **{**kwargs, "dtype": "float32"})
 
     def build(self, logits_shape, present_shape=None):

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mmkeras.fusion.base import MODALITY_DROPOUT
 from mmkeras.fusion.decision.base import DecisionFusion
 
 
@@ -21,7 +22,7 @@ class Stacking(DecisionFusion):
     8
     """
 
-    def __init__(self, hidden_units=64, modality_dropout=0.0, seed=None, **kwargs):
+    def __init__(self, hidden_units=64, modality_dropout=MODALITY_DROPOUT, seed=None, **kwargs):
         super().__init__(modality_dropout, seed, **kwargs)
         self.hidden_units = hidden_units
 

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mmkeras.fusion.base import MODALITY_DROPOUT
 from mmkeras.fusion.feature.base import VectorFusion
 
 
@@ -26,7 +27,7 @@ class FactorizedBilinear(VectorFusion):
     2
     """
 
-    def __init__(self, units=128, factor=4, modality_dropout=0.0, seed=None, **kwargs):
+    def __init__(self, units=128, factor=4, modality_dropout=MODALITY_DROPOUT, seed=None, **kwargs):
         super().__init__(units, modality_dropout, seed, **kwargs)
         if factor < 1:
             raise ValueError(f"`factor` of FactorizedBilinear is at least 1. Received: factor={factor}")

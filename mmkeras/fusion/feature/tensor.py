@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mmkeras.fusion.base import MODALITY_DROPOUT
 from mmkeras.fusion.feature.base import VectorFusion
 
 
@@ -25,7 +26,7 @@ class Tensor(VectorFusion):
     64
     """
 
-    def __init__(self, units=128, max_products=1024, modality_dropout=0.0, seed=None, **kwargs):
+    def __init__(self, units=128, max_products=1024, modality_dropout=MODALITY_DROPOUT, seed=None, **kwargs):
         super().__init__(units, modality_dropout, seed, **kwargs)
         self.max_products = max_products
 

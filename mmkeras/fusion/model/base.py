@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from mmkeras.features import FEATURES
-from mmkeras.fusion.base import Fusion, zero_absent
+from mmkeras.fusion.base import MODALITY_DROPOUT, Fusion, zero_absent
 from mmkeras.layers import AttentionBlock, MissingEmbedding
 
 
@@ -25,7 +25,7 @@ class TokenFusion(Fusion):
     passes_on = False
     has_pooled_tokens = True
 
-    def __init__(self, units=128, num_heads=4, dropout=0.0, modality_dropout=0.0, seed=None, **kwargs):
+    def __init__(self, units=128, num_heads=4, dropout=0.0, modality_dropout=MODALITY_DROPOUT, seed=None, **kwargs):
         super().__init__(units, modality_dropout, seed, **kwargs)
         if num_heads < 1 or units % num_heads:
             raise ValueError(
@@ -51,8 +51,14 @@ class TokenFusion(Fusion):
         for name in self.names:
             self.missing_embeddings[name] = MissingEmbedding(dtype=self.dtype_policy, name=f"{name}_missing")
             self.missing_embeddings[name].build((None, self.units))
-        self.dense = keras.layers.Dense(self.units, activation="relu", dtype=self.dtype_policy, name="dense")
-        self.dense.build((None, (len(self.names) + count) * self.units))
+        vectors_shape = None, (len(self.names) + count) * self.units
+        activation = None if self.has_pooled_tokens else "relu"
+        self.dense = keras.layers.Dense(self.units, activation=activation, dtype=self.dtype_policy, name="dense")
+        self.dense.build(vectors_shape)
+        self.gate = None
+        if self.has_pooled_tokens:
+            self.gate = keras.layers.Dense(self.units, activation="silu", dtype=self.dtype_policy, name="gate")
+            self.gate.build(vectors_shape)
 
     def _make_norm(self, name):
         norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name=name)
@@ -98,7 +104,9 @@ class TokenFusion(Fusion):
             modalities[name] = zero_absent(after, present[:, index])
         tokens = ops.concatenate([modalities[name]["tokens"] for name in self.names], axis=1)
         mask = ops.concatenate([modalities[name]["mask"] for name in self.names], axis=1)
-        return (tokens, mask, self.dense(ops.concatenate(vectors, axis=-1))), modalities
+        vectors = ops.concatenate(vectors, axis=-1)
+        pooled = self.dense(vectors) if self.gate is None else self.gate(vectors) * self.dense(vectors)
+        return (tokens, mask, pooled), modalities
 
     def _read_attended(self, tokens, mask):
         if self.has_pooled_tokens:

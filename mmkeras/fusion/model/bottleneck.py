@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mmkeras.fusion.base import MODALITY_DROPOUT
 from mmkeras.fusion.model.base import Latents, TokenFusion, split_tokens
 
 
@@ -33,7 +34,7 @@ class Bottleneck(TokenFusion):
         num_layers=2,
         bottleneck_size=4,
         dropout=0.0,
-        modality_dropout=0.0,
+        modality_dropout=MODALITY_DROPOUT,
         seed=None,
         **kwargs,
     ):

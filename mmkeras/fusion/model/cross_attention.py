@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mmkeras.fusion.base import MODALITY_DROPOUT
 from mmkeras.fusion.model.base import TokenFusion
 from mmkeras.layers import AttentionBlock
 
@@ -32,7 +33,7 @@ class CrossAttention(TokenFusion):
         units=128,
         num_heads=4,
         dropout=0.0,
-        modality_dropout=0.0,
+        modality_dropout=MODALITY_DROPOUT,
         seed=None,
         has_pooled_tokens=True,
         **kwargs,

@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mmkeras.fusion.base import MODALITY_DROPOUT
 from mmkeras.fusion.model.base import TokenFusion, split_tokens
 
 
@@ -23,7 +24,9 @@ class JointTransformer(TokenFusion):
     1
     """
 
-    def __init__(self, units=128, num_heads=4, num_layers=2, dropout=0.0, modality_dropout=0.0, seed=None, **kwargs):
+    def __init__(
+        self, units=128, num_heads=4, num_layers=2, dropout=0.0, modality_dropout=MODALITY_DROPOUT, seed=None, **kwargs
+    ):
         super().__init__(units, num_heads, dropout, modality_dropout, seed, **kwargs)
         self.num_layers = num_layers
 

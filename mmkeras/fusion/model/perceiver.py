@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from mmkeras.fusion.base import MODALITY_DROPOUT
 from mmkeras.fusion.model.base import Latents, TokenFusion
 
 
@@ -32,7 +33,7 @@ class Perceiver(TokenFusion):
         num_layers=1,
         num_latents=8,
         dropout=0.0,
-        modality_dropout=0.0,
+        modality_dropout=MODALITY_DROPOUT,
         seed=None,
         **kwargs,
     ):
