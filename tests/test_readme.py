@@ -36,7 +36,7 @@ def test_the_example_runs_as_it_stands(tmp_path, monkeypatch, capsys):
 
     def write_part(folder):
         folder = write(folder)
-        for name, rows in {"train.csv": 4000, "test.csv": 400}.items():
+        for name, rows in {"train.csv": 3000, "test.csv": 400}.items():
             pd.read_csv(folder / name, nrows=rows).to_csv(folder / name, index=False)
         return folder
 

@@ -47,7 +47,7 @@ class AttentionBlock(keras.layers.Layer):
         self.attention_norm = keras.layers.LayerNormalization(name="attention_norm", **dtype)
         activation = "relu" if is_original else None
         self.expand = keras.layers.Dense(2 * units, activation=activation, name="expand", **dtype)
-        self.gate = None if is_original else keras.layers.Dense(2 * units, activation="silu", name="gate", **dtype)
+        self.gate = None if is_original else keras.layers.Dense(2 * units, name="gate", **dtype)
         self.contract = keras.layers.Dense(units, name="contract", **dtype)
         self.output_norm = keras.layers.LayerNormalization(name="output_norm", **dtype)
 
@@ -71,7 +71,7 @@ class AttentionBlock(keras.layers.Layer):
         context = normalized if context is tokens else self.attention_norm(context)
         tokens = tokens + self._attend(normalized, context, context_mask, training)
         normalized = self.output_norm(tokens)
-        return tokens + self.contract(self.gate(normalized) * self.expand(normalized))
+        return tokens + self.contract(swiglu(self.gate(normalized), self.expand(normalized)))
 
     def _attend(self, tokens, context, context_mask, training):
         attended = self.attention(tokens, context, attention_mask=context_mask[:, None, :], training=training)
@@ -90,3 +90,8 @@ class AttentionBlock(keras.layers.Layer):
             "dropout": self.dropout,
             "is_original": self.is_original,
         }
+
+
+def swiglu(scores, values):
+    """`silu(scores) * values`; the op `silu` of TensorFlow has a gradient that no SavedModel can hold."""
+    return scores * ops.sigmoid(scores) * values

@@ -80,7 +80,7 @@ class Task(RowModel):
             answers = {key: target.activate(value, f"{head.name}-{key}-answer") for key, value in branches.items()}
             vectors = _connect_vectors(backbone, head.name) if is_aligned else {}
             present = {key: features["present"] for key, features in backbone.output["modalities"].items()}
-            output = SideTensors(name=f"{head.name}-side")(output, answers, vectors, present)
+            output = SideTensors(name=f"{head.name}-side", dtype="float32")(output, answers, vectors, present)
         super().__init__(inputs=backbone.input, outputs=output, name=name)
 
         # === Config ===
@@ -240,7 +240,7 @@ class Task(RowModel):
             present.append(np.stack([flags[name].numpy() for name in names]))
         outputs = {key: np.concatenate([part[key] for part in outputs], axis=1) for key in outputs[0]}
         present = np.concatenate(present, axis=1)
-        measures = self.target.measure_disagreement(outputs, present)
+        measures = np.where(present.sum(axis=0) > 1, self.target.measure_disagreement(outputs, present), 0)
         answers = [self.target.describe({key: array[i] for key, array in outputs.items()}) for i in range(len(names))]
         return [
             {
@@ -403,7 +403,9 @@ def _connect_vectors(backbone, prefix):
         )
     size = min(features["pooled"].shape[-1] for features in backbone.output["modalities"].values())
     return {
-        key: keras.layers.Dense(size, use_bias=False, name=f"{prefix}-{key}-vector")(features["pooled"])
+        key: keras.layers.Dense(size, use_bias=False, name=f"{prefix}-{key}-vector", dtype="float32")(
+            features["pooled"]
+        )
         for key, features in backbone.output["modalities"].items()
     }
 

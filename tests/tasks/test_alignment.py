@@ -7,7 +7,6 @@ import tensorflow as tf
 
 import mmkeras as mk
 from mmkeras.tasks.side_losses import measure_alignment, read_side_tensors
-from mmkeras.testing import check_reload
 
 SMALL = mk.encoders.TabularMLP(units=8)
 
@@ -93,14 +92,6 @@ def test_it_is_a_loss_of_training_alone_and_reaches_every_weight(fusion):
         loss = model.compute_loss(batch, labels, model(batch, training=True), training=True)
     gradients = tape.gradient(loss, [weight.value for weight in model.trainable_weights])
     assert [w.path for w, g in zip(model.trainable_weights, gradients, strict=True) if g is None] == []
-
-
-def test_it_is_the_same_after_save_and_load_in_a_fresh_process():
-    source = make_source()
-    model = make_model(source)
-    batch, _ = next(iter(model.dataset(source)))
-    model.fit(model.dataset(source), verbose=0)
-    check_reload(model, {name: tensor.numpy() for name, tensor in batch.items()})
 
 
 def test_a_regressor_takes_it():

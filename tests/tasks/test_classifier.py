@@ -153,7 +153,9 @@ def test_declarations_serve_several_models(few, modalities):
 def test_mixed_precision_answers_in_float32(few, modalities):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = mk.Classifier.from_source(few, modalities, fusion=mk.fusion.CrossAttention(units=16))
+        model = mk.Classifier.from_source(
+            few, modalities, fusion=mk.fusion.CrossAttention(units=16), alignment_weight=0.1
+        )
         model.fit(model.dataset(few), epochs=1, verbose=0)
         assert model.predict(model.dataset(few), verbose=0).dtype == "float32"
         assert model.get_layer("image_encoder").output["tokens"].dtype == "bfloat16"
@@ -178,7 +180,12 @@ def test_the_summary_has_one_named_block_a_modality(trained):
         "question_encoder",
         trained.fusion.name,
         "head",
+        "head-image",
+        "head-question",
         "probabilities",
+        "head-image-answer",
+        "head-question-answer",
+        "head-side",
     ]
 
 

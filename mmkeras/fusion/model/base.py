@@ -4,6 +4,7 @@ from keras import ops
 from mmkeras.features import FEATURES
 from mmkeras.fusion.base import MODALITY_DROPOUT, Fusion, zero_absent
 from mmkeras.layers import AttentionBlock, MissingEmbedding
+from mmkeras.layers.attention import swiglu
 
 
 class TokenFusion(Fusion):
@@ -11,7 +12,7 @@ class TokenFusion(Fusion):
 
     The pooled vector of each modality goes before its tokens, as a token of its own. The tokens come out changed and
     normalized (Ba et al., "Layer Normalization", 2016), and the pooled vectors, concatenated, are taken to `units` by a
-    dense layer with ReLU; that of an absent modality is a learned one. Padding and absent modalities are masked out of
+    gated dense layer; that of an absent modality is a learned one. Padding and absent modalities are masked out of
     attention.
 
     Args:
@@ -57,7 +58,7 @@ class TokenFusion(Fusion):
         self.dense.build(vectors_shape)
         self.gate = None
         if self.has_pooled_tokens:
-            self.gate = keras.layers.Dense(self.units, activation="silu", dtype=self.dtype_policy, name="gate")
+            self.gate = keras.layers.Dense(self.units, dtype=self.dtype_policy, name="gate")
             self.gate.build(vectors_shape)
 
     def _make_norm(self, name):
@@ -105,7 +106,7 @@ class TokenFusion(Fusion):
         tokens = ops.concatenate([modalities[name]["tokens"] for name in self.names], axis=1)
         mask = ops.concatenate([modalities[name]["mask"] for name in self.names], axis=1)
         vectors = ops.concatenate(vectors, axis=-1)
-        pooled = self.dense(vectors) if self.gate is None else self.gate(vectors) * self.dense(vectors)
+        pooled = self.dense(vectors) if self.gate is None else swiglu(self.gate(vectors), self.dense(vectors))
         return (tokens, mask, pooled), modalities
 
     def _read_attended(self, tokens, mask):
