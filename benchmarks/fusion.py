@@ -61,6 +61,12 @@ def plan(is_quick: bool) -> list[Run]:
     return runs + [Run(DIGITS, fusion, BOTH) for fusion in mk.fusion.list_fusions()]
 
 
+def plan_all(results: dict[Run, dict]) -> list[Run]:
+    """What is trained in a full run, as far as the results tell."""
+    first = plan(is_quick=False)
+    return first + plan_further(results) if set(first) <= set(results) else first
+
+
 def plan_further(results: dict[Run, dict]) -> list[Run]:
     """More trainings of the two best fusions of the digits and of the default."""
     scores = {fusion: results[Run(DIGITS, fusion, BOTH)]["score"] for fusion in mk.fusion.list_fusions()}
@@ -98,7 +104,9 @@ def main():
             results[run] = train(run, is_quick)
             figures = {name: round(value, 4) for name, value in results[run].items()}
             print(describe(run), figures, flush=True)
-            write(path, commit, results)
+            facts = write(path, commit, results)
+            if not is_quick:
+                write_page(facts, results)
 
     train_all(plan(is_quick))
     if not is_quick:
@@ -107,10 +115,16 @@ def main():
     print(format_tables(scores))
     if not is_quick:
         print(format_targets(scores))
-        facts = json.loads(path.read_text())
-        versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-        head = f"`python benchmarks/fusion.py` at commit {commit}, {facts['cores']} cores, {versions}.\n\n"
-        write_section("Fusion", head + format_targets(scores) + "\n" + format_tables(scores))
+
+
+def write_page(facts: dict, results: dict[Run, dict]):
+    """The section of docs/benchmarks.md, of what was trained so far."""
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    head = f"`python benchmarks/fusion.py` at commit {facts['commit']}, {facts['cores']} cores, {versions}. "
+    missing = len([run for run in plan_all(results) if run not in results])
+    head += f"{len(results)} trainings" + (f"; {missing} or more are still to be made.\n\n" if missing else ".\n\n")
+    scores = Scores(results)
+    write_section("Fusion", head + format_targets(scores) + "\n" + format_tables(scores))
 
 
 def _read(fields):
@@ -129,6 +143,7 @@ def write(path, commit, results):
     facts = {"commit": commit, "cores": os.cpu_count(), "versions": versions, "runs": runs}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(facts, indent=1) + "\n")
+    return facts
 
 
 class Scores:

@@ -240,7 +240,7 @@ class Task(RowModel):
             present.append(np.stack([flags[name].numpy() for name in names]))
         outputs = {key: np.concatenate([part[key] for part in outputs], axis=1) for key in outputs[0]}
         present = np.concatenate(present, axis=1)
-        measures = np.where(present.sum(axis=0) > 1, self.target.measure_disagreement(outputs, present), 0)
+        measures = self.target.measure_disagreement(outputs, present)
         answers = [self.target.describe({key: array[i] for key, array in outputs.items()}) for i in range(len(names))]
         return [
             {

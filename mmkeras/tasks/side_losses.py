@@ -56,10 +56,7 @@ def measure_branches(loss, branches: list[tuple], sample_weight=None):
     function = function if isinstance(function, keras.losses.Loss) else _FunctionLoss(function)
     losses = []
     for truth, output, present in branches:
-        weight = ops.cast(present, "float32")
-        if sample_weight is not None:
-            weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
-        losses.append(function(truth, output, sample_weight=weight))
+        losses.append(function(truth, output, sample_weight=_weigh(present, sample_weight)))
     return ops.mean(ops.stack(losses))
 
 
@@ -83,9 +80,7 @@ def measure_alignment(truth, vectors: list[tuple], sample_weight=None):
     losses = []
     for (one, one_present), (other, other_present) in itertools.combinations(vectors, 2):
         both = ops.logical_and(one_present, other_present)
-        weight = ops.cast(both, "float32")
-        if sample_weight is not None:
-            weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
+        weight = _weigh(both, sample_weight)
         one, other = (ops.normalize(ops.cast(vector, "float32"), axis=-1) for vector in (one, other))
         scores = ops.matmul(one, ops.transpose(other)) / _TEMPERATURE
         own = ops.diagonal(scores)
@@ -94,6 +89,12 @@ def measure_alignment(truth, vectors: list[tuple], sample_weight=None):
             found = ops.logsumexp(ops.concatenate([ops.expand_dims(own, 1), others], axis=1), axis=1) - own
             losses.append(ops.sum(weight * found) / ops.maximum(ops.sum(weight), 1e-9))
     return ops.mean(ops.stack(losses))
+
+
+def _weigh(counts, sample_weight):
+    """Weights of the rows, float32 `(batch,)`: 0 where a row does not count."""
+    weight = ops.cast(counts, "float32")
+    return weight if sample_weight is None else weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
 
 
 class _FunctionLoss(keras.losses.Loss):
