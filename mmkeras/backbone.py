@@ -30,6 +30,9 @@ class Backbone(RowModel):
     Output: dict of `fused`, the Features of all modalities together (not from fusions of the decision level), and
         `modalities`, for each name its Features after the fusion.
 
+    Attributes:
+        encoded: for each name its Features before the fusion, tensors of the functional model.
+
     Raises:
         ValueError, TypeError: for modalities that cannot be inputs, and for unknown fusions and outputs.
 
@@ -85,6 +88,7 @@ class Backbone(RowModel):
         self._set_modalities(modalities)
         self.fusion = fusion
         self.encoders = encoders
+        self.encoded = features
         self.feature_keys = tuple(outputs)
         self.policy = policy
 

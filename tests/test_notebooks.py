@@ -14,7 +14,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 TOLERANCES = '{"tflite_dynamic_range": mk.Tolerance(agreement=0.9)}'
 BUDGETS = {
     "01_quickstart": (("epochs = 8", "epochs = 2"), ("rows = None", "rows = 4000")),
-    "02_question_answering": (("epochs = 12", "epochs = 1"), ("rows = None", "rows = 1000")),
+    "02_question_answering": (("epochs = 10", "epochs = 1"), ("rows = None", "rows = 1000")),
 }
 
 

@@ -18,11 +18,9 @@ TYPED, SPOKEN = "easy-VQA, typed", "easy-VQA, typed or spoken"
 MODALITIES = {
     "question": mk.Text(),
     "spoken": mk.Audio(seconds=3, sample_rate=8000),
-    "image": mk.Image(size=48, encoder=mk.encoders.ImageCNN(dropout=0)),
+    "image": mk.Image(size=32),
     "noise": mk.Image(size=32),
 }
-
-
 NOISE_IMAGES = 500
 
 

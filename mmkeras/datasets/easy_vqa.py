@@ -9,11 +9,14 @@ import pandas as pd
 from mmkeras.datasets.speech import speak
 
 # Accents and speakers of espeak-ng; no speaker of the test is heard in training.
-_TRAINING_VOICES = [
-    f"{accent}+{speaker}"
-    for accent in ("en-us", "en-gb-x-rp", "en-gb-scotland", "en-029")
-    for speaker in ("f2", "m3", "Andy", "Annie")
-]
+_ACCENTS = ["en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-gb", "en-gb-x-gbclan"]
+_SPEAKERS = (
+    "f1 f2 f3 f4 m1 m2 m3 m4 m5 m6 m8 Alicia Andrea Andy Annie Gene Henrique Hugo Jacky Lee Mario Michael Mike adam "
+    "anika antonio aunty belinda benjamin boris caleb david ed edward grandma john marcelo max pablo paul pedro quincy "
+    "rob robert sandro shelby travis zac"
+).split()
+_TRAINING_VOICES = [f"{_ACCENTS[index % len(_ACCENTS)]}+{speaker}" for index, speaker in enumerate(_SPEAKERS)]
+_VOICES_A_QUESTION = 24  # teach as much as all 48, in half as many files
 _TEST_VOICES = ["en-us+linda", "en-gb-x-rp+steph", "en-us-nyc+m7", "en-gb-scotland+f5"]
 
 
@@ -26,7 +29,7 @@ def easy_vqa(folder: str | Path = "easy-vqa", spoken: bool = False, sample_rate:
 
     Args:
         folder: where to write.
-        spoken: adds the column `spoken`: the question as a WAV file, said by espeak-ng in one of 16 voices, in the test
+        spoken: adds the column `spoken`: the question as a WAV file, said by espeak-ng in one of 48 voices, in the test
             in one of 4 others.
         sample_rate: of the WAV files, in hertz.
 
@@ -66,9 +69,14 @@ def _add_speech(folder, split, voices, sample_rate):
     table = pd.read_csv(folder / f"{split}.csv")
     if "spoken" in table:
         return
-    speech = speak(table["question"].unique(), folder / "spoken" / split, voices, sample_rate)
-    files = speech.set_index(["text", "voice"])["file"]
-    chosen = np.random.default_rng(0).choice(voices, len(table))
-    spoken = files.loc[list(zip(table["question"], chosen, strict=True))]
-    table.insert(1, "spoken", [f"spoken/{split}/{file}" for file in spoken])
+    random = np.random.default_rng(0)
+    count = min(_VOICES_A_QUESTION, len(voices))
+    choices = {question: random.choice(voices, count, replace=False) for question in table["question"].unique()}
+    chosen = np.array([random.choice(choices[question]) for question in table["question"]])
+    table.insert(1, "spoken", "")
+    for voice in voices:
+        says = chosen == voice
+        speech = speak(table["question"][says], folder / "spoken" / split, [voice], sample_rate)
+        files = dict(zip(speech["text"], speech["file"], strict=True))
+        table.loc[says, "spoken"] = [f"spoken/{split}/{files[question]}" for question in table["question"][says]]
     table.to_csv(folder / f"{split}.csv", index=False)

@@ -23,7 +23,7 @@ ANSWERED_ROWS = 4
 _PACKAGES = ("mmkeras", "tensorflow", "tensorflow-text", "keras", "numpy")
 
 
-def run(folder: str | Path = "demo", epochs: int = 15, rows: int | None = None, seed: int = 0) -> dict:
+def run(folder: str | Path = "demo", epochs: int = 10, rows: int | None = None, seed: int = 0) -> dict:
     """Trains on questions alone, on images alone and on both, exports the last, and writes what came of it.
 
     Args:

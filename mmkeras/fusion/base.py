@@ -78,18 +78,19 @@ class Fusion(keras.layers.Layer):
         """What a `Backbone` gives of the Features of its encoders."""
         return self(features)
 
-    def connect(self, outputs, head, with_branches=False):
+    def connect(self, outputs, head, encoded=None):
         """The seam to the heads: what `join` gives to logits.
 
         Args:
             outputs: what `join` gave.
             head: a layer from Features to logits `(batch, units)`, of which it says by `reads` which it takes.
-            with_branches: whether to give the logits of each modality alone as well, for losses of their own.
+            encoded: where the logits of each modality alone are wanted too, for losses of their own: dict from modality
+                name to its Features before the fusion.
 
-        Returns: the logits, and a dict from modality name to the logits of the modality alone, empty without branches.
+        Returns: the logits, and a dict from modality name to the logits of the modality alone, empty without `encoded`.
         """
         logits = head(outputs["fused"] if head.reads == "fused" else outputs["modalities"][head.reads])
-        return logits, connect_branches(outputs["modalities"], head) if with_branches else {}
+        return logits, connect_branches(encoded, head) if encoded else {}
 
     def get_config(self):
         return {

@@ -71,15 +71,16 @@ class Task(RowModel):
                 f"none. Use a fusion that takes any, such as 'mean_logits'. Received: target={target!r}"
             )
         is_fused = len(backbone.modalities) > 1
+        has_branches = is_fused and auxiliary_weight > 0
         logits, branches = backbone.fusion.connect(
-            backbone.output, head, with_branches=is_fused and auxiliary_weight > 0
+            backbone.output, head, encoded=backbone.encoded if has_branches else None
         )
         output = target.activate(logits, output_name)
         is_aligned = is_fused and alignment_weight > 0
         if branches or is_aligned:
             answers = {key: target.activate(value, f"{head.name}-{key}-answer") for key, value in branches.items()}
             vectors = _connect_vectors(backbone, head.name) if is_aligned else {}
-            present = {key: features["present"] for key, features in backbone.output["modalities"].items()}
+            present = {key: features["present"] for key, features in backbone.encoded.items()}
             output = SideTensors(name=f"{head.name}-side", dtype="float32")(output, answers, vectors, present)
         super().__init__(inputs=backbone.input, outputs=output, name=name)
 
@@ -396,17 +397,12 @@ def _require_features(backbone, head):
 
 def _connect_vectors(backbone, prefix):
     """For each modality a projection of its pooled vector, of one size for all."""
-    if "pooled" not in backbone.feature_keys:
-        raise ValueError(
-            "Modalities are aligned by their pooled vectors, which the backbone does not give: `alignment_weight` is 0 "
-            f"with it. Received: outputs={backbone.feature_keys}"
-        )
-    size = min(features["pooled"].shape[-1] for features in backbone.output["modalities"].values())
+    size = min(features["pooled"].shape[-1] for features in backbone.encoded.values())
     return {
         key: keras.layers.Dense(size, use_bias=False, name=f"{prefix}-{key}-vector", dtype="float32")(
             features["pooled"]
         )
-        for key, features in backbone.output["modalities"].items()
+        for key, features in backbone.encoded.items()
     }
 
 
@@ -414,12 +410,11 @@ def _find_used(backbone, head, with_branches, is_aligned):
     """By name of the input the Features of its encoder that an answer depends on, or a loss of training."""
     fusion = backbone.fusion
     used = {name: {*fusion.reads, "present"} for name in backbone.modalities}
-    if fusion.passes_on:
-        for name in used:
-            if with_branches or head.reads == name:
-                used[name] |= set(head.feature_keys)
-            if is_aligned:
-                used[name].add("pooled")
+    for name in used:
+        if with_branches or (fusion.passes_on and head.reads == name):
+            used[name] |= set(head.feature_keys)
+        if is_aligned:
+            used[name].add("pooled")
     return {name: keys & set(FEATURES) for name, keys in used.items()}
 
 

@@ -49,8 +49,8 @@ class Every(mk.fusion.Fusion):
         pooled = sum(part["pooled"] for part in parts)
         return (parts[0]["tokens"], parts[0]["mask"], pooled), features
 
-    def connect(self, outputs, head, with_branches=False):
-        logits, branches = super().connect(outputs, head, with_branches=True)
+    def connect(self, outputs, head, encoded=None):
+        logits, branches = super().connect(outputs, head, encoded or outputs["modalities"])
         present = {name: features["present"] for name, features in outputs["modalities"].items()}
         return sum((fusion()(branches, present) for fusion in DECISIONS.values()), logits), branches
 

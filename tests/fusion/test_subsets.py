@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import mmkeras as mk
+from mmkeras.row_model import adapt_modalities
+from mmkeras.tasks.side_losses import read_side_tensors
 
 MODALITIES = {"left": mk.Tabular(categories=["a"]), "right": mk.Tabular(categories=["b"])}
 SMALL = {"units": 8}
@@ -43,3 +45,16 @@ def test_training_goes_through_batches_that_lack_a_modality_or_everything(name):
     alone = model.predict_rows([{"a": "x"}, {"a": "y"}, {"b": "p"}, {"b": "q"}, {}])
     assert [answer["label"] for answer in alone[:4]] == ["0", "1", "0", "1"]
     assert np.isfinite(alone[4]["probability"])
+
+
+@pytest.mark.parametrize("name", mk.fusion.list_fusions())
+def test_losses_of_one_modality_and_between_modalities_see_what_its_encoder_gives_alone(name):
+    """After the fusion of the model level a modality knows the others: such a loss would teach its encoder nothing."""
+    keras.utils.set_random_seed(0)
+    model = mk.Classifier(adapt_modalities(MODALITIES, mk.read(make_rows())), ["0", "1"], name, alignment_weight=0.1)
+    batch = next(iter(model.dataset(mk.read([{"a": "x", "b": cell, "label": "0"} for cell in "pq"]), batch_size=2)))[0]
+    side = read_side_tensors(model(batch))
+    for kind in ("branches", "vectors"):
+        (left, _), (right, _) = side[kind]
+        np.testing.assert_array_equal(left[0], left[1])
+        assert np.abs(right[0] - right[1]).max() > 1e-3

@@ -24,15 +24,15 @@ class Auto(Gated):
     32
     """
 
-    def connect(self, outputs, head, with_branches=False):
+    def connect(self, outputs, head, encoded=None):
         logits, _ = super().connect(outputs, head)
         features = outputs["modalities"]
-        if head.reads != "fused" or (len(features) == 1 and not with_branches):
+        if head.reads != "fused" or (len(features) == 1 and not encoded):
             return logits, {}
         branches = connect_branches(features, head)
         if len(features) > 1:
             logits = _Mixture(name=f"{head.name}-mixture")(logits, branches, features)
-        return logits, branches if with_branches else {}
+        return logits, branches if encoded else {}
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")

@@ -50,7 +50,7 @@ class DecisionFusion(Fusion):
     def join(self, features):
         return {"modalities": features}
 
-    def connect(self, outputs, head, with_branches=False):
+    def connect(self, outputs, head, encoded=None):
         if head.reads != "fused":
             raise ValueError(
                 f"{type(self).__name__} gives each modality a head, so a head cannot read one of them alone. "
