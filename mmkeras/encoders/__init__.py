@@ -4,5 +4,8 @@ from mmkeras.encoders.history.gru import HistoryGRU as HistoryGRU
 from mmkeras.encoders.image.cnn import ImageCNN as ImageCNN
 from mmkeras.encoders.needs import Needs as Needs
 from mmkeras.encoders.tabular.mlp import TabularMLP as TabularMLP
+from mmkeras.encoders.text.cnn import TextCNN as TextCNN
 from mmkeras.encoders.text.gru import TextGRU as TextGRU
+from mmkeras.encoders.text.lstm import TextLSTM as TextLSTM
+from mmkeras.encoders.text.transformer import TextTransformer as TextTransformer
 from mmkeras.encoders.video.gru import VideoGRU as VideoGRU

@@ -1,4 +1,5 @@
 from mmkeras.layers.attention import AttentionBlock as AttentionBlock
+from mmkeras.layers.pooling import AttentionPooling as AttentionPooling
 from mmkeras.layers.position import PositionEmbedding as PositionEmbedding
 from mmkeras.layers.presence import MaskTokens as MaskTokens
 from mmkeras.layers.presence import MissingEmbedding as MissingEmbedding

@@ -1,99 +1,141 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from media_files import write_video
 
 import mmkeras as mk
+from mmkeras.encoders import Encoder
 from mmkeras.testing import check_encoder
 
 pytestmark = pytest.mark.compat
 
 RANDOM = np.random.default_rng(0)
+WITHOUT_STEPS = mk.encoders.ImageCNN, mk.encoders.TabularMLP
+TOKENIZER = mk.tokenizers.WordPiece(["[PAD]", "[UNK]", "a", "b", "c"])
+SMALL_IMAGE = mk.encoders.ImageCNN(units=8, filters=(4, 4))
+
+# Every encoder, once a variant.
+ENCODERS = [
+    mk.encoders.TextGRU(units=8),
+    mk.encoders.TextGRU(units=8, bidirectional=True),
+    mk.encoders.TextLSTM(units=8),
+    mk.encoders.TextLSTM(units=8, bidirectional=True),
+    mk.encoders.TextCNN(units=8, embedding_dim=8, filters=4, dropout=0),
+    mk.encoders.TextTransformer(units=8, num_heads=2),
+    mk.encoders.ImageCNN(units=8),
+    mk.encoders.ImageCNN(units=8, is_strided=True),
+    mk.encoders.AudioCNN(units=8, filters=(8, 8), mel_bins=16),
+    mk.encoders.VideoGRU(units=8, frame_encoder=SMALL_IMAGE),
+    mk.encoders.TabularMLP(units=8, dropout=0),
+    mk.encoders.HistoryGRU(units=8, embedding_dim=8),
+]
 
 
-@pytest.fixture
-def text():
-    return mk.Text(
-        mk.tokenizers.WordPiece(["[PAD]", "[UNK]", "a", "b", "c"]),
-        sequence_length=6,
-        encoder=mk.encoders.TextGRU(units=8),
-    )
+def declare(encoder, length):
+    """The modality of an encoder, for rows of so many steps."""
+    kind = type(encoder).__module__.split(".")[2]
+    if kind == "text":
+        return mk.Text(TOKENIZER, sequence_length=length, encoder=encoder)
+    if kind == "image":
+        return mk.Image(size=16, encoder=encoder)
+    if kind == "audio":
+        return mk.Audio(seconds=length / 20, encoder=encoder)
+    if kind == "video":
+        return mk.Video(frames=length, size=16, encoder=encoder)
+    if kind == "history":
+        return mk.History(sequence_length=length, items=["a", "b"], encoder=encoder)
+    return mk.Tabular(["a"], ["c"], ["d"], {"a": (0, 1), "d": (0, 1)}, {"c": ["x", "y"]}, encoder=encoder)
 
 
-@pytest.mark.parametrize("size", [(32, 32), (33, 50), (8, 8), (5, 64)])
-def test_cnn_keeps_the_contract_at_every_size(size):
-    model = mk.Image(size=size, encoder=mk.encoders.ImageCNN(units=8)).build_encoder("image")
-    check_encoder(model, RANDOM.integers(0, 256, (4, *size, 3), "uint8"))
+def make_content(modality, rows=4):
+    """Inputs of an encoder, every row present; the last two thirds of the second row are padding."""
+    shape = (rows, *modality.preprocessor.shape)
+    third = shape[1] // 3
+    whole = shape[1] - 400 if isinstance(modality, mk.Audio) else shape[1]  # the last frame of sound ends with the row
+    if isinstance(modality, mk.Tabular):
+        values = RANDOM.normal(size=shape).astype("float32")
+        values[:, 1, 0] = np.arange(rows) % 3
+        values[..., 1] = RANDOM.random(shape[:-1]) < 0.5
+        return {"content": values}
+    if isinstance(modality, mk.Audio):
+        content = RANDOM.uniform(-1, 1, shape).astype("float32")
+    elif isinstance(modality, mk.Image | mk.Video):
+        content = RANDOM.integers(1, 256, shape, "uint8")
+    else:
+        content = RANDOM.integers(1, 4, shape).astype("int32")
+    if isinstance(modality, mk.Image):
+        return {"content": content}
+    content[:, whole:], content[1, third:] = 0, 0
+    if isinstance(modality, mk.Audio | mk.Video):
+        return {"content": content, "length": np.array([whole, third, *[whole] * (rows - 2)], "int32")}
+    return {"content": content}
 
 
-def test_gru_keeps_the_contract(text):
-    ids = RANDOM.integers(1, 5, (4, 6)).astype("int32")
-    check_encoder(text.build_encoder("text"), ids)
+def name_encoder(encoder):
+    config = {key: value for key, value in encoder.get_config().items() if value is True}
+    return "-".join([type(encoder).__name__, *config])
 
 
-def test_padding_does_not_change_what_gru_reads(text):
-    ids = RANDOM.integers(1, 5, (4, 6)).astype("int32")
-    ids[:, 4:] = 0
-    short = mk.Text(text.preprocessor.tokenizer, sequence_length=4, encoder=text.encoder).build_encoder("text")
-    long = text.build_encoder("text")
-    short.set_weights(long.get_weights())
-    present = np.ones(4, bool)
-    expected = short({"content": ids[:, :4], "present": present})
-    received = long({"content": ids, "present": present})
-    assert np.allclose(expected["pooled"], received["pooled"], atol=1e-6)
-    assert np.allclose(expected["tokens"], received["tokens"][:, :4], atol=1e-6)
-    assert not received["mask"].numpy()[:, 4:].any()
+every_encoder = pytest.mark.parametrize("encoder", ENCODERS, ids=name_encoder)
 
 
-def test_audio_cnn_keeps_the_contract():
-    audio = mk.Audio(seconds=0.3, encoder=mk.encoders.AudioCNN(units=8, filters=(8, 8), mel_bins=16))
-    sound = RANDOM.uniform(-1, 1, (4, 4800)).astype("float32")
-    sound[1, 2000:] = 0
-    check_encoder(audio.build_encoder("sound"), sound, np.array([4800, 2000, 4800, 0], "int32"))
+def test_every_encoder_is_tested():
+    tested = {type(encoder) for encoder in ENCODERS}
+    public = {kind for kind in vars(mk.encoders).values() if isinstance(kind, type) and issubclass(kind, Encoder)}
+    assert public - {Encoder} <= tested
 
 
-def test_zeros_behind_a_recording_do_not_change_what_audio_cnn_hears():
-    encoder = mk.encoders.AudioCNN(units=8, filters=(8, 8), mel_bins=16)
-    short, long = (mk.Audio(seconds=seconds, encoder=encoder).build_encoder("sound") for seconds in (0.5, 1.0))
-    long.set_weights(short.get_weights())
-    sound = RANDOM.uniform(-1, 1, (2, 16000)).astype("float32")
-    sound[:, 6400:] = 0
-    given = {"present": np.ones(2, bool), "length": np.full(2, 6400, "int32")}
-    expected = short({"content": sound[:, :8000], **given})
-    received = long({"content": sound, **given})
+@every_encoder
+def test_every_encoder_keeps_the_contract(encoder):
+    modality = declare(encoder, length=6)
+    check_encoder(modality.build_encoder("encoder"), **make_content(modality))
+
+
+@every_encoder
+def test_every_encoder_is_made_again_from_its_configuration(encoder):
+    copy = type(encoder).from_config(encoder.get_config())
+    assert copy.get_config() == encoder.get_config()
+    modality = declare(encoder, length=6)
+    model, other = modality.build_encoder("encoder"), declare(copy, length=6).build_encoder("encoder")
+    other.set_weights(model.get_weights())
+    inputs = {**make_content(modality), "present": np.ones(4, bool)}
+    expected, received = model(inputs), other(inputs)
+    assert all(np.array_equal(expected[key], received[key]) for key in expected)
+
+
+@pytest.mark.parametrize(
+    "encoder", [encoder for encoder in ENCODERS if not isinstance(encoder, WITHOUT_STEPS)], ids=name_encoder
+)
+def test_padding_does_not_change_what_any_encoder_gives(encoder):
+    short, long = declare(encoder, length=6), declare(encoder, length=12)
+    inputs = {**make_content(short), "present": np.ones(4, bool)}
+    content = inputs["content"]
+    padding = [(0, 0), (0, long.preprocessor.shape[0] - content.shape[1]), *[(0, 0)] * (content.ndim - 2)]
+    model, longer = short.build_encoder("encoder"), long.build_encoder("encoder")
+    pairs = zip(longer.get_weights(), model.get_weights(), strict=True)
+    longer.set_weights([_lengthen(new, old) for new, old in pairs])
+    expected, received = model(inputs), longer({**inputs, "content": np.pad(content, padding)})
+    length = expected["mask"].shape[1]
     assert np.allclose(expected["pooled"], received["pooled"], atol=1e-5)
-    length = int(expected["mask"].numpy().sum(axis=1).max())
-    assert np.allclose(expected["tokens"][:, :length], received["tokens"][:, :length], atol=1e-5)
-    assert not received["mask"].numpy()[:, length:].any()
+    assert np.allclose(expected["tokens"], received["tokens"][:, :length], atol=1e-5)
+    assert not received["mask"].numpy()[:, length:].any() and not np.any(received["tokens"][:, length:])
 
 
-def test_frame_gru_keeps_the_contract():
-    encoder = mk.encoders.VideoGRU(units=8, frame_encoder=mk.encoders.ImageCNN(units=8, filters=(4, 4)))
-    frames = RANDOM.integers(1, 256, (4, 3, 16, 16, 3), "uint8")
-    frames[1, 2:] = 0
-    lengths = np.array([3, 2, 3, 1], "int32")
-    check_encoder(mk.Video(frames=3, size=16, encoder=encoder).build_encoder("clip"), frames, lengths)
+def _lengthen(longer, shorter):
+    """Weights of a longer encoder: the vectors of further places do not matter."""
+    if longer.shape == shorter.shape:
+        return shorter
+    return np.concatenate([shorter, longer[len(shorter) :]])
 
 
-def test_mlp_keeps_the_contract():
-    table = mk.Tabular(
-        ["a"],
-        ["c"],
-        ["d"],
-        {"a": (0, 1), "d": (0, 1)},
-        {"c": ["x", "y"]},
-        encoder=mk.encoders.TabularMLP(units=8, dropout=0),
+@pytest.mark.parametrize("size", [(33, 50), (8, 8), (5, 64), (1, 3)])
+@pytest.mark.parametrize("is_strided", [False, True])
+def test_cnn_keeps_the_contract_at_every_size(size, is_strided):
+    encoder = mk.encoders.ImageCNN(units=8, is_strided=is_strided)
+    check_encoder(
+        mk.Image(size, encoder=encoder).build_encoder("image"), RANDOM.integers(0, 256, (4, *size, 3), "uint8")
     )
-    values = RANDOM.normal(size=(6, 7, 2)).astype("float32")
-    values[:, 1, 0] = [0, 1, 2, 0, 1, 2]
-    values[..., 1] = RANDOM.random((6, 7)) < 0.5
-    check_encoder(table.build_encoder("table"), values)
-
-
-def test_history_gru_keeps_the_contract():
-    history = mk.History(sequence_length=4, items=["a", "b"], encoder=mk.encoders.HistoryGRU(units=8, embedding_dim=8))
-    events = np.stack([RANDOM.integers(1, 4, (4, 4)), RANDOM.integers(0, 32, (4, 4))], axis=2).astype("int32")
-    events[1, 2:] = 0
-    check_encoder(history.build_encoder("clicks"), events)
 
 
 def test_augmentation_changes_pixels_in_training_only():
@@ -122,12 +164,44 @@ def test_every_branch_is_normalized_however_large_its_weights():
 
 
 def test_an_unknown_encoder_is_refused_with_the_known_ones():
-    with pytest.raises(
-        ValueError, match=r"one of \['gru'\], or an object from `mk.encoders`. Received: encoder='bert'"
-    ):
+    known = r"\['cnn', 'gru', 'lstm', 'transformer'\]"
+    with pytest.raises(ValueError, match=rf"one of {known}, or an object from `mk.encoders`. Received: encoder='bert'"):
         mk.Text(encoder="bert")
 
 
 def test_units_that_are_none_is_refused():
     with pytest.raises(ValueError, match="`units` of TextGRU is at least 1. Received: units=0"):
         mk.encoders.TextGRU(units=0)
+
+
+@pytest.mark.slow
+def test_every_encoder_is_exported(tmp_path):
+    keras.utils.set_random_seed(0)
+    write_video(tmp_path / "clip.mp4", frames=6)
+    rows = []
+    for index in range(24):
+        sound = RANDOM.uniform(-1, 1, (4000 + 40 * index, 1)).astype("float32")
+        cells = {
+            "text": " ".join(RANDOM.choice(list("abc"), 4)),
+            "image": tf.io.encode_png(RANDOM.integers(0, 256, (8, 8, 3), "uint8")).numpy(),
+            "audio": tf.audio.encode_wav(sound, 16000).numpy(),
+            "video": "clip.mp4",
+            "a": RANDOM.normal(),
+            "c": "xy"[index % 2],
+            "d": "2024-01-11",
+            "history": ["a", "b", "a"][: 1 + index % 3],
+        }
+        rows.append({key: cell if RANDOM.random() < 0.9 else "" for key, cell in cells.items()} | {"label": index % 2})
+    modalities = {}
+    for index, encoder in enumerate(ENCODERS):
+        modality = declare(encoder, length=6)
+        if not isinstance(modality, mk.Tabular):
+            modality.column = type(encoder).__module__.split(".")[2]
+        modalities[f"{type(encoder).__name__}_{index}"] = modality
+    source = mk.read(rows, target="label", folder=tmp_path)
+    model = mk.Classifier.from_source(source, modalities, fusion=mk.fusion.Sum(units=8))
+    model.fit(model.dataset(source, batch_size=8), epochs=1, verbose=0)
+    report = mk.export(model, tmp_path / "artifacts", rows=source)
+    differences = {artifact.format: artifact.max_difference for artifact in report.artifacts}
+    assert set(differences) == {"saved_model", "tflite", "tflite_dynamic_range", "onnx"}
+    assert max(value for name, value in differences.items() if name != "tflite_dynamic_range") < 1e-4

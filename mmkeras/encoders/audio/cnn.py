@@ -5,6 +5,7 @@ from keras import ops
 
 from mmkeras.encoders.base import Encoder
 from mmkeras.layers import LogMelSpectrogram
+from mmkeras.layers.pooling import average, find_largest
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -50,10 +51,8 @@ class AudioCNN(Encoder):
             steps = keras.layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm")(steps)
             steps = keras.layers.ReLU(name=f"block{block}_relu")(steps)
             mask = mask[:, ::2]
-        weights = ops.cast(ops.expand_dims(mask, -1), steps.dtype)
-        mean = ops.sum(steps * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1)
-        largest = ops.max(steps * weights, axis=1)  # ReLU leaves nothing below the zeros of the padding
-        values = keras.layers.Dropout(self.dropout, name="dropout")(ops.concatenate([mean, largest], axis=-1))
+        values = ops.concatenate([average(steps, mask), find_largest(steps, mask)], axis=-1)
+        values = keras.layers.Dropout(self.dropout, name="dropout")(values)
         tokens = keras.layers.Dense(self.units, name="tokens_dense")(steps)
         return tokens, mask, keras.layers.Dense(self.units, name="pooled_dense")(values)
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.recurrent import read_in_order
 from mmkeras.preprocessing.history import GAP_BUCKETS, PADDING
 
 
@@ -36,8 +37,7 @@ class HistoryGRU(Encoder):
         mask = ops.not_equal(ids, PADDING)
         items = keras.layers.Embedding(len(preprocessor.items) + 2, self.embedding_dim, name="items")(ids)
         embedded = items + keras.layers.Embedding(GAP_BUCKETS, self.embedding_dim, name="gaps")(gaps)
-        gru = keras.layers.GRU(self.units, dropout=self.dropout, return_sequences=True, return_state=True, name="gru")
-        tokens, state = gru(embedded, mask=mask)
+        tokens, state = read_in_order(embedded, mask, self.units, dropout=self.dropout)
         return tokens, mask, state
 
     def get_config(self):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.recurrent import read_in_order
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -16,6 +17,7 @@ class TextGRU(Encoder):
         units: units of the GRU.
         embedding_dim: size of the vectors that stand for the word pieces.
         dropout: share of the embedded inputs that is dropped in training.
+        bidirectional: whether another GRU reads them backwards (Schuster and Paliwal, 1997).
 
     Example:
 
@@ -25,17 +27,24 @@ class TextGRU(Encoder):
     (None, 4, 8)
     """
 
-    def __init__(self, units: int = 64, embedding_dim: int = 64, dropout: float = 0.0):
+    layer = keras.layers.GRU
+
+    def __init__(self, units: int = 64, embedding_dim: int = 64, dropout: float = 0.0, bidirectional: bool = False):
         super().__init__(units)
         self.embedding_dim = embedding_dim
         self.dropout = dropout
+        self.bidirectional = bidirectional
 
     def encode(self, inputs, preprocessor):
         mask = ops.not_equal(inputs, 0)
         embedded = keras.layers.Embedding(len(preprocessor.vocabulary), self.embedding_dim, name="embedding")(inputs)
-        gru = keras.layers.GRU(self.units, dropout=self.dropout, return_sequences=True, return_state=True, name="gru")
-        tokens, state = gru(embedded, mask=mask)
+        tokens, state = read_in_order(embedded, mask, self.units, self.layer, self.dropout, self.bidirectional)
         return tokens, mask, state
 
     def get_config(self):
-        return {**super().get_config(), "embedding_dim": self.embedding_dim, "dropout": self.dropout}
+        return {
+            **super().get_config(),
+            "embedding_dim": self.embedding_dim,
+            "dropout": self.dropout,
+            "bidirectional": self.bidirectional,
+        }

@@ -5,6 +5,7 @@ from keras import ops
 
 from mmkeras.encoders.base import Encoder
 from mmkeras.encoders.image.cnn import ImageCNN
+from mmkeras.encoders.recurrent import read_in_order
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -35,8 +36,7 @@ class VideoGRU(Encoder):
         _, _, vectors = self.frame_encoder.encode(ops.reshape(inputs, (-1, *pixels)), preprocessor.image)
         vectors = ops.reshape(vectors, (-1, frames, vectors.shape[-1]))
         vectors = keras.layers.LayerNormalization(name="frames_norm")(vectors)
-        gru = keras.layers.GRU(self.units, return_sequences=True, return_state=True, name="gru")
-        tokens, state = gru(vectors, mask=mask)
+        tokens, state = read_in_order(vectors, mask, self.units)
         return tokens, mask, state
 
     def get_config(self):

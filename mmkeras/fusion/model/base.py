@@ -5,6 +5,7 @@ from mmkeras.features import FEATURES
 from mmkeras.fusion.base import MODALITY_DROPOUT, Fusion, zero_absent
 from mmkeras.layers import AttentionBlock, MissingEmbedding
 from mmkeras.layers.attention import swiglu
+from mmkeras.layers.pooling import average
 
 
 class TokenFusion(Fusion):
@@ -112,9 +113,7 @@ class TokenFusion(Fusion):
     def _read_attended(self, tokens, mask):
         if self.has_pooled_tokens:
             return dict(tokens=tokens[:, 1:], mask=mask[:, 1:], pooled=tokens[:, 0])
-        weights = ops.cast(ops.expand_dims(mask, -1), tokens.dtype)
-        average = ops.sum(tokens * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1)
-        return dict(tokens=tokens, mask=mask, pooled=average)
+        return dict(tokens=tokens, mask=mask, pooled=average(tokens, mask))
 
     def make_block(self, name, length, context_length):
         """An `AttentionBlock` for so many tokens and so much context."""

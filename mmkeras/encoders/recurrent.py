@@ -1,0 +1,27 @@
+"""Steps that are read one after the other."""
+
+import keras
+
+
+def read_in_order(steps, mask, units: int, layer=keras.layers.GRU, dropout: float = 0.0, bidirectional: bool = False):
+    """Tokens and pooled vector of a recurrent layer; padding cannot change them.
+
+    Args:
+        steps: `(batch, length, dim)`.
+        mask: bool `(batch, length)`, False for padding, which comes last.
+        units: size of the tokens and of the pooled vector.
+        layer: `keras.layers.GRU` or `keras.layers.LSTM`.
+        dropout: share of the steps' values that is dropped in training.
+        bidirectional: whether a second layer reads them backwards; both are then taken to `units` by dense layers.
+
+    Returns: the tokens `(batch, length, units)` and the state behind the last step `(batch, units)`.
+    """
+    name = layer.__name__.lower()
+    recurrent = layer(units, dropout=dropout, return_sequences=True, return_state=True, name=name)
+    if not bidirectional:
+        tokens, state, *_ = recurrent(steps, mask=mask)
+        return tokens, state
+    tokens, *states = keras.layers.Bidirectional(recurrent, name=f"both_{name}")(steps, mask=mask)
+    state = keras.layers.Concatenate(name="states")(states[:: len(states) // 2])
+    tokens = keras.layers.Dense(units, name="tokens_dense")(tokens)
+    return tokens, keras.layers.Dense(units, name="pooled_dense")(state)

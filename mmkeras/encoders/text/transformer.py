@@ -1,0 +1,53 @@
+import keras
+from keras import ops
+
+from mmkeras.encoders.base import Encoder
+from mmkeras.layers import AttentionBlock, PositionEmbedding
+from mmkeras.layers.pooling import average
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class TextTransformer(Encoder):
+    """Word pieces that attend to each other, with a learned vector for the place of each.
+
+    `num_layers` blocks of self-attention (`mk.layers.AttentionBlock`); the pooled vector is made of the mean of their
+    tokens. Padding is masked out of attention and of the mean. Reference: Vaswani et al., "Attention Is All You Need"
+    (2017).
+
+    Args:
+        units: size of the vectors of word pieces, of the tokens, and of the pooled vector.
+        num_layers: blocks.
+        num_heads: attention heads; divides `units`.
+        dropout: share of the embedded inputs and of the attention weights that is dropped in training.
+
+    Example:
+
+    >>> tokenizer = mk.tokenizers.WordPiece(["[PAD]", "[UNK]", "red"])
+    >>> text = mk.Text(tokenizer, sequence_length=4, encoder=mk.encoders.TextTransformer(units=8))
+    >>> text.build_encoder("question").output["tokens"].shape
+    (None, 4, 8)
+    """
+
+    def __init__(self, units: int = 64, num_layers: int = 2, num_heads: int = 4, dropout: float = 0.1):
+        super().__init__(units)
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.dropout = dropout
+
+    def encode(self, inputs, preprocessor):
+        mask = ops.not_equal(inputs, 0)
+        tokens = keras.layers.Embedding(len(preprocessor.vocabulary), self.units, name="embedding")(inputs)
+        tokens = PositionEmbedding(name="position")(tokens)
+        tokens = keras.layers.Dropout(self.dropout, name="dropout")(tokens)
+        for index in range(self.num_layers):
+            block = AttentionBlock(self.units, self.num_heads, self.dropout, name=f"block_{index}")
+            tokens = block(tokens, tokens, mask)
+        return tokens, mask, keras.layers.Dense(self.units, name="pooled_dense")(average(tokens, mask))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+        }
