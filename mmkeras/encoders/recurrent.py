@@ -11,13 +11,15 @@ def read_in_order(steps, mask, units: int, layer=keras.layers.GRU, dropout: floa
         mask: bool `(batch, length)`, False for padding, which comes last.
         units: size of the tokens and of the pooled vector.
         layer: `keras.layers.GRU` or `keras.layers.LSTM`.
-        dropout: share of the steps' values that is dropped in training.
+        dropout: share of the values that is dropped in training, the same at all steps (Gal and Ghahramani, 2016).
         bidirectional: whether a second layer reads them backwards; both are then taken to `units` by dense layers.
 
     Returns: the tokens `(batch, length, units)` and the state behind the last step `(batch, units)`.
     """
     name = layer.__name__.lower()
-    recurrent = layer(units, dropout=dropout, return_sequences=True, return_state=True, name=name)
+    if dropout:  # that of the layer itself draws numbers in artifacts too, and cannot be exported where it is doubled
+        steps = keras.layers.Dropout(dropout, noise_shape=(None, 1, None), name="steps_dropout")(steps)
+    recurrent = layer(units, return_sequences=True, return_state=True, name=name)
     if not bidirectional:
         tokens, state, *_ = recurrent(steps, mask=mask)
         return tokens, state

@@ -19,6 +19,7 @@ class AttentionBlock(keras.layers.Layer):
         dropout: share of the attention weights that is dropped in training.
         is_original: whether it is the block of 2017: `y = norm(x + attention(x, context))`, then
             `norm(y + dense(relu(dense(y))))`.
+        is_causal: whether a token sees only the context up to its own place.
 
     Call arguments:
         tokens: `(batch, length, units)`.
@@ -34,13 +35,14 @@ class AttentionBlock(keras.layers.Layer):
     [2, 3, 8]
     """
 
-    def __init__(self, units, num_heads, dropout=0.0, is_original=False, **kwargs):
+    def __init__(self, units, num_heads, dropout=0.0, is_original=False, is_causal=False, **kwargs):
         super().__init__(**kwargs)
         dtype = {"dtype": self.dtype_policy}
         self.units = units
         self.num_heads = num_heads
         self.dropout = dropout
         self.is_original = is_original
+        self.is_causal = is_causal
         self.attention = keras.layers.MultiHeadAttention(
             num_heads, units // num_heads, dropout=dropout, name="attention", **dtype
         )
@@ -74,7 +76,10 @@ class AttentionBlock(keras.layers.Layer):
         return tokens + self.contract(swiglu(self.gate(normalized), self.expand(normalized)))
 
     def _attend(self, tokens, context, context_mask, training):
-        attended = self.attention(tokens, context, attention_mask=context_mask[:, None, :], training=training)
+        mask = context_mask[:, None, :]
+        attended = self.attention(
+            tokens, context, attention_mask=mask, use_causal_mask=self.is_causal, training=training
+        )
         # With nothing to look at, attention would average the padding.
         has_context = ops.any(context_mask, axis=1)[:, None, None]
         return ops.where(has_context, attended, ops.zeros_like(attended))
@@ -89,6 +94,7 @@ class AttentionBlock(keras.layers.Layer):
             "num_heads": self.num_heads,
             "dropout": self.dropout,
             "is_original": self.is_original,
+            "is_causal": self.is_causal,
         }
 
 

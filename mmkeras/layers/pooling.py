@@ -42,6 +42,7 @@ class AttentionPooling(keras.layers.Layer):
         self.units = units
         self.hidden = keras.layers.Dense(units, activation="tanh", dtype=self.dtype_policy, name="hidden")
         self.score = keras.layers.Dense(1, use_bias=False, dtype=self.dtype_policy, name="score")
+        self.supports_masking = True
 
     def build(self, tokens_shape, token_mask_shape=None):
         self.hidden.build(tokens_shape)
@@ -51,6 +52,9 @@ class AttentionPooling(keras.layers.Layer):
         scores = ops.cast(self.score(self.hidden(tokens))[..., 0], "float32")
         weights = ops.softmax(ops.where(token_mask, scores, -1e9), axis=1)
         return ops.sum(tokens * ops.cast(ops.expand_dims(weights, -1), tokens.dtype), axis=1)
+
+    def compute_mask(self, *args, **kwargs):
+        return None
 
     def compute_output_shape(self, tokens_shape, token_mask_shape=None):
         return (tokens_shape[0], tokens_shape[-1])

@@ -1,6 +1,6 @@
 import keras
 
-from mmkeras.encoders import AudioCNN, Encoder
+from mmkeras.encoders import AudioCNN, AudioCNN2D, AudioCRNN, AudioTransformer, Encoder
 from mmkeras.modalities.base import Modality
 from mmkeras.preprocessing import AudioPreprocessor
 
@@ -15,7 +15,7 @@ class Audio(Modality):
         seconds: length of what the model hears; longer recordings are cut, see `Source.windows`.
         sample_rate: in hertz.
         decoder: `"ffmpeg"`, or `"tensorflow-io"`, see `AudioPreprocessor`.
-        encoder: `"cnn"`, or an object from `mk.encoders`.
+        encoder: `"cnn"`, `"cnn2d"`, `"crnn"`, `"transformer"`, or an object from `mk.encoders`.
         column: the column to read, where it has another name than the input.
 
     Example:
@@ -25,7 +25,7 @@ class Audio(Modality):
     """
 
     preprocessor_class = AudioPreprocessor
-    encoders = {"cnn": AudioCNN}
+    encoders = {"cnn": AudioCNN, "cnn2d": AudioCNN2D, "crnn": AudioCRNN, "transformer": AudioTransformer}
     defaults = {"seconds": 5.0, "sample_rate": 16000, "decoder": "ffmpeg"}
 
     def __init__(

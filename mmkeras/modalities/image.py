@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import keras
 
-from mmkeras.encoders import Encoder, ImageCNN
+from mmkeras.encoders import Encoder, ImageCNN, ImageResNet, ImageViT
 from mmkeras.modalities.base import Modality
 from mmkeras.preprocessing import ImagePreprocessor
 
@@ -18,7 +18,7 @@ class Image(Modality):
         fit: `"stretch"` the whole image to the size, `"crop"` what is too much on two sides, or `"pad"` with black.
         antialias: average over source pixels when shrinking.
         max_pixels: larger images are refused.
-        encoder: `"cnn"`, or an object from `mk.encoders`.
+        encoder: `"cnn"`, `"resnet"`, `"vit"`, or an object from `mk.encoders`.
         augmentation: Keras layers such as `keras.layers.RandomFlip()`, which change the pixels in training only.
         column: the column to read, where it has another name than the input.
 
@@ -29,7 +29,7 @@ class Image(Modality):
     """
 
     preprocessor_class = ImagePreprocessor
-    encoders = {"cnn": ImageCNN}
+    encoders = {"cnn": ImageCNN, "resnet": ImageResNet, "vit": ImageViT}
     defaults = {"size": 64, "fit": "stretch", "antialias": True, "max_pixels": 2**25}
 
     def __init__(

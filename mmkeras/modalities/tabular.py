@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from mmkeras.encoders import Encoder, TabularMLP
+from mmkeras.encoders import Encoder, TabularMLP, TabularTransformer
 from mmkeras.modalities.base import Modality
 from mmkeras.preprocessing import TabularPreprocessor
 
@@ -15,7 +15,7 @@ class Tabular(Modality):
         numbers, categories, dates: names of columns. Dates are written as in 2024-12-31.
         statistics, vocabularies: see `TabularPreprocessor`; None to learn them from the training rows.
         vocabulary_size: how many values of a column of categories to learn at most.
-        encoder: `"mlp"`, or an object from `mk.encoders`.
+        encoder: `"mlp"`, `"transformer"`, or an object from `mk.encoders`.
 
     Example:
 
@@ -25,7 +25,7 @@ class Tabular(Modality):
     """
 
     preprocessor_class = TabularPreprocessor
-    encoders = {"mlp": TabularMLP}
+    encoders = {"mlp": TabularMLP, "transformer": TabularTransformer}
     defaults = {"vocabulary_size": 1000}
 
     def __init__(

@@ -1,11 +1,10 @@
 """Encoders of behavior histories."""
 
 import keras
-from keras import ops
 
 from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.history.items import embed_items
 from mmkeras.encoders.recurrent import read_in_order
-from mmkeras.preprocessing.history import GAP_BUCKETS, PADDING
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -33,10 +32,7 @@ class HistoryGRU(Encoder):
         self.dropout = dropout
 
     def encode(self, inputs, preprocessor):
-        ids, gaps = inputs[..., 0], inputs[..., 1]
-        mask = ops.not_equal(ids, PADDING)
-        items = keras.layers.Embedding(len(preprocessor.items) + 2, self.embedding_dim, name="items")(ids)
-        embedded = items + keras.layers.Embedding(GAP_BUCKETS, self.embedding_dim, name="gaps")(gaps)
+        embedded, mask = embed_items(inputs, preprocessor, self.embedding_dim)
         tokens, state = read_in_order(embedded, mask, self.units, dropout=self.dropout)
         return tokens, mask, state
 

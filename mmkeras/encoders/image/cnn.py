@@ -1,12 +1,9 @@
 """Encoders of pixels."""
 
 import keras
-from keras import ops
 
 from mmkeras.encoders.base import Encoder
-from mmkeras.layers import PositionEmbedding
-
-_GRID = 4
+from mmkeras.encoders.image.grid import halve, read_grid
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -57,17 +54,9 @@ class ImageCNN(Encoder):
             )(pixels)
             pixels = keras.layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm")(pixels)
             pixels = keras.layers.ReLU(name=f"block{block}_relu")(pixels)
-            if not self.is_strided and min(pixels.shape[1:3]) > 1:
-                pixels = keras.layers.MaxPooling2D(2, data_format="channels_last", name=f"block{block}_pool")(pixels)
-        pool_size = tuple(max(1, side // _GRID) for side in pixels.shape[1:3])
-        grid = keras.layers.AveragePooling2D(pool_size, data_format="channels_last", name="grid")(pixels)
-        cells = keras.layers.Reshape((-1, grid.shape[-1]), name="cells")(grid)
-        tokens = PositionEmbedding(name="tokens_position")(keras.layers.Dense(self.units, name="tokens_dense")(cells))
-        values = keras.layers.Dropout(self.dropout, name="dropout")(
-            keras.layers.Flatten("channels_last", name="flatten")(cells)
-        )
-        pooled = keras.layers.Dense(self.units, name="pooled_dense")(values)
-        return tokens, ops.ones_like(tokens[:, :, 0], dtype="bool"), pooled
+            if not self.is_strided:
+                pixels = halve(pixels, name=f"block{block}_pool")
+        return read_grid(pixels, self.units, self.dropout)
 
     def get_config(self):
         return {

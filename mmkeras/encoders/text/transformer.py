@@ -1,8 +1,8 @@
 import keras
 from keras import ops
 
+from mmkeras.encoders.attention import attend
 from mmkeras.encoders.base import Encoder
-from mmkeras.layers import AttentionBlock, PositionEmbedding
 from mmkeras.layers.pooling import average
 
 
@@ -37,11 +37,7 @@ class TextTransformer(Encoder):
     def encode(self, inputs, preprocessor):
         mask = ops.not_equal(inputs, 0)
         tokens = keras.layers.Embedding(len(preprocessor.vocabulary), self.units, name="embedding")(inputs)
-        tokens = PositionEmbedding(name="position")(tokens)
-        tokens = keras.layers.Dropout(self.dropout, name="dropout")(tokens)
-        for index in range(self.num_layers):
-            block = AttentionBlock(self.units, self.num_heads, self.dropout, name=f"block_{index}")
-            tokens = block(tokens, tokens, mask)
+        tokens = attend(tokens, mask, self.num_layers, self.num_heads, self.dropout)
         return tokens, mask, keras.layers.Dense(self.units, name="pooled_dense")(average(tokens, mask))
 
     def get_config(self):

@@ -1,0 +1,67 @@
+import keras
+
+from mmkeras.encoders.audio.spectrogram import convolve, hear
+from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.recurrent import read_in_order
+from mmkeras.layers import AttentionPooling
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class AudioCRNN(Encoder):
+    """A log-mel spectrogram, convolutions over time and frequency, and a GRU that reads it both ways: for speech.
+
+    The first two blocks of convolutions halve time and frequency, the others frequency alone, so that 25 steps are left
+    of a second. Tokens are what the GRU says at each; the pooled vector is their mean by attention. Padding is masked.
+    In training a span of time and one of frequency are zeroed (`mk.layers.SpecAugment`). Reference: Cakir et al.,
+    "Convolutional Recurrent Neural Networks for Polyphonic Sound Event Detection" (2017); attention after Yang et al.
+    (2016).
+
+    Args:
+        units: size of the tokens and of the pooled vector.
+        filters: one number a block.
+        mel_bins: bands of the spectrogram.
+        dropout: share of the GRU's inputs, and of the pooled values, that is dropped in training.
+        time_share, band_share: largest shares of time and of frequency that are zeroed in training.
+
+    Example:
+
+    >>> audio = mk.Audio(seconds=1, encoder=mk.encoders.AudioCRNN(units=8))
+    >>> audio.build_encoder("speech").output["tokens"].shape
+    (None, 25, 8)
+    """
+
+    def __init__(
+        self,
+        units: int = 64,
+        filters: tuple[int, ...] = (32, 48, 64),
+        mel_bins: int = 64,
+        dropout: float = 0.2,
+        time_share: float = 0.1,
+        band_share: float = 0.15,
+    ):
+        super().__init__(units)
+        self.filters = tuple(filters)
+        self.mel_bins = mel_bins
+        self.dropout = dropout
+        self.time_share = time_share
+        self.band_share = band_share
+
+    def encode(self, inputs, preprocessor, length):
+        steps, mask = hear(inputs, preprocessor, length, self.mel_bins, self.time_share, self.band_share)
+        pools = [(2, 2) if block < 2 else (1, 2) for block in range(len(self.filters))]
+        steps, mask = convolve(steps, mask, self.filters, pools)
+        tokens, state = read_in_order(steps, mask, self.units, dropout=self.dropout, bidirectional=True)
+        heeded = AttentionPooling(self.units, name="pooling")(tokens, mask)
+        values = keras.layers.Concatenate(name="values")([heeded, state])
+        values = keras.layers.Dropout(self.dropout, name="dropout")(values)
+        return tokens, mask, keras.layers.Dense(self.units, name="values_dense")(values)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": list(self.filters),
+            "mel_bins": self.mel_bins,
+            "dropout": self.dropout,
+            "time_share": self.time_share,
+            "band_share": self.band_share,
+        }

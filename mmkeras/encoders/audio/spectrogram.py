@@ -1,0 +1,50 @@
+"""What encoders of spectrograms as images have in common."""
+
+import keras
+from keras import ops
+
+from mmkeras.layers import LogMelSpectrogram, SpecAugment
+
+
+def hear(samples, preprocessor, length, mel_bins: int, time_share: float, band_share: float):
+    """The log-mel spectrogram `(batch, steps, mel_bins)`, with mean 0 and variance 1 in each band, and its mask.
+
+    Mean and variance of the bands are learned from the data (Ioffe and Szegedy, 2015). In training a span of time and
+    one of the bands are zeroed, of at most these shares.
+    """
+    spectrogram = LogMelSpectrogram(preprocessor.sample_rate, mel_bins, name="log_mel")
+    steps, mask = spectrogram(samples), spectrogram.compute_frame_mask(length, samples.shape[-1])
+    steps = keras.layers.BatchNormalization(momentum=0.9, name="bands_norm")(steps, mask=mask)
+    steps = SpecAugment(time_share, band_share, name="spec_augment")(steps, mask)
+    return clear(steps, mask), mask
+
+
+def clear(steps, mask):
+    """Zeros in place of padding."""
+    weights = ops.cast(mask, steps.dtype)
+    return steps * ops.reshape(weights, (-1, mask.shape[1], *[1] * (len(steps.shape) - 2)))
+
+
+def convolve(steps, mask, filters, pools):
+    """Blocks of a convolution 3x3 over time and bands, batch normalization, ReLU, and the largest of each few values.
+
+    Args:
+        steps: `(batch, steps, bands)`; padding is zero.
+        mask: bool `(batch, steps)`.
+        filters: one number a block.
+        pools: for each block how many steps and bands become one.
+
+    Returns: steps `(batch, fewer steps, values)`, zero in the padding, and their mask.
+    """
+    maps = ops.expand_dims(steps, -1)
+    for block, (count, (time, bands)) in enumerate(zip(filters, pools, strict=True), 1):
+        maps = keras.layers.Conv2D(
+            count, 3, padding="same", use_bias=False, data_format="channels_last", name=f"block{block}_conv"
+        )(maps)
+        maps = keras.layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm")(maps)
+        maps = clear(keras.layers.ReLU(name=f"block{block}_relu")(maps), mask)
+        maps = keras.layers.MaxPooling2D(
+            (time, bands), padding="same", data_format="channels_last", name=f"block{block}_pool"
+        )(maps)
+        mask = mask[:, ::time]
+    return keras.layers.Reshape((maps.shape[1], -1), name="steps")(maps), mask

@@ -1,0 +1,30 @@
+"""The end of a convolutional network for images."""
+
+import keras
+from keras import ops
+
+from mmkeras.layers import PositionEmbedding
+
+_GRID = 4
+
+
+def read_grid(pixels, units: int, dropout: float):
+    """Tokens, mask and pooled vector of what convolutions left, `(batch, height, width, filters)`.
+
+    It is averaged over a grid of at least 4x4 cells, where there are so many; its cells, with a learned vector for
+    their position, are the tokens, and a dense layer over all of them gives the pooled vector.
+    """
+    pool_size = tuple(max(1, side // _GRID) for side in pixels.shape[1:3])
+    grid = keras.layers.AveragePooling2D(pool_size, data_format="channels_last", name="grid")(pixels)
+    cells = keras.layers.Reshape((-1, grid.shape[-1]), name="cells")(grid)
+    tokens = PositionEmbedding(name="tokens_position")(keras.layers.Dense(units, name="tokens_dense")(cells))
+    values = keras.layers.Dropout(dropout, name="dropout")(keras.layers.Flatten("channels_last", name="flatten")(cells))
+    pooled = keras.layers.Dense(units, name="pooled_dense")(values)
+    return tokens, ops.ones_like(tokens[:, :, 0], dtype="bool"), pooled
+
+
+def halve(pixels, name: str):
+    """The largest of each 2x2, while there are so many."""
+    if min(pixels.shape[1:3]) < 2:
+        return pixels
+    return keras.layers.MaxPooling2D(2, data_format="channels_last", name=name)(pixels)
