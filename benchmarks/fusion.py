@@ -9,8 +9,6 @@ same commit; then docs/benchmarks.md.
 """
 
 import argparse
-import importlib.metadata
-import json
 import os
 import statistics
 import time
@@ -24,6 +22,7 @@ import keras
 import mmkeras as mk
 from cases import Run, digits, shop, vqa
 from cases.page import write_section
+from cases.results import read_runs, write_runs
 from first_run import find_commit
 
 HERE = Path(__file__).parent
@@ -39,7 +38,7 @@ CASES = {
     "digits, -10 dB": (digits.train, 12, 3),
     "digits, speaker held out": (digits.train, 12, 3),
     SHOP: (shop.train, 20, 3),
-    vqa.TYPED: (vqa.train, 10, 1),
+    vqa.TYPED: (vqa.train, 12, 1),
     vqa.SPOKEN: (vqa.train, 10, 1),
 }
 
@@ -93,9 +92,7 @@ def main():
     is_quick = parser.parse_args().quick
     commit = find_commit()
     path = QUICK_RESULTS if is_quick else RESULTS
-    held = json.loads(path.read_text()) if path.exists() else {}
-    is_same = held.get("commit") == commit
-    results = {_read(entry["run"]): entry["figures"] for entry in held["runs"]} if is_same else {}
+    results = {_read(entry["run"]): entry["figures"] for entry in read_runs(path, commit)}
 
     def train_all(runs):
         for run in runs:
@@ -104,7 +101,8 @@ def main():
             results[run] = train(run, is_quick)
             figures = {name: round(value, 4) for name, value in results[run].items()}
             print(describe(run), figures, flush=True)
-            facts = write(path, commit, results)
+            entries = [{"run": asdict(run), "figures": figures} for run, figures in results.items()]
+            facts = write_runs(path, commit, entries)
             if not is_quick:
                 write_page(facts, results)
 
@@ -117,10 +115,9 @@ def main():
         print(format_targets(scores))
 
 
-def write_page(facts: dict, results: dict[Run, dict]):
+def write_page(facts: str, results: dict[Run, dict]):
     """The section of docs/benchmarks.md, of what was trained so far."""
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    head = f"`python benchmarks/fusion.py` at commit {facts['commit']}, {facts['cores']} cores, {versions}. "
+    head = f"`python benchmarks/fusion.py`. {facts} "
     missing = len([run for run in plan_all(results) if run not in results])
     head += f"{len(results)} trainings" + (f"; {missing} or more are still to be made.\n\n" if missing else ".\n\n")
     scores = Scores(results)
@@ -135,15 +132,6 @@ def describe(run):
     extras = [f"seed {run.seed}", *(f"{key}={value}" for key, value in run.arguments.items())]
     extras += [f"noise as {run.noise}"] if run.noise else []
     return f"{run.case}: {run.fusion} of {'+'.join(run.modalities)}, {', '.join(extras)}"
-
-
-def write(path, commit, results):
-    versions = {name: importlib.metadata.version(name) for name in ("mmkeras", "tensorflow", "keras", "numpy")}
-    runs = [{"run": asdict(run), "figures": figures} for run, figures in results.items()]
-    facts = {"commit": commit, "cores": os.cpu_count(), "versions": versions, "runs": runs}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(facts, indent=1) + "\n")
-    return facts
 
 
 class Scores:
@@ -201,11 +189,10 @@ def format_targets(scores: Scores) -> str:
 def find_targets(scores: Scores):
     """Of what was trained: name, least figure wanted, and figure found."""
     for case, bound in {DIGITS: 0.95, "digits, -10 dB": 0.92, "digits, speaker held out": 0.93}.items():
-        sound, image = (Run(case, DEFAULT, (name,)) for name in BOTH)
-        fused = scores.find(case, BOTH)
-        if not fused or not {sound, image} <= set(scores.groups):
+        sound, image, default = (Run(case, DEFAULT, names) for names in (*((name,) for name in BOTH), BOTH))
+        if not {sound, image, default} <= set(scores.groups):
             continue
-        best, default = max(fused, key=scores.mean), Run(case, DEFAULT, BOTH)
+        best = max(scores.find(case, BOTH), key=scores.mean)
         better = max(scores.mean(sound), scores.mean(image))
         yield f"{case}: the best fusion, `{best.fusion}`", bound, scores.mean(best)
         yield f"{case}: `{DEFAULT}` against the better modality alone", better, scores.mean(default)

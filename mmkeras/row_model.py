@@ -251,8 +251,8 @@ def check_modalities(modalities: Mapping[str, Modality]) -> dict[str, Modality]:
     return dict(sorted(modalities.items()))
 
 
-def adapt_modalities(modalities: Mapping[str, Modality], source: Source) -> dict[str, Modality]:
-    """Copies of the modalities that have learned from the rows what was not given.
+def adapt_modalities(modalities: Mapping[str, Modality], source: Source, target=None) -> dict[str, Modality]:
+    """Copies of the modalities that have learned from the rows what was not given, and what classes a target has.
 
     The given ones stay as they are, so the same declaration serves several models. Rows that cannot be used teach
     nothing.
@@ -270,4 +270,7 @@ def adapt_modalities(modalities: Mapping[str, Modality], source: Source) -> dict
                 f"`modalities`, or give rows that have it. Received: columns {modality.source_columns(name)}"
             )
         modality.adapt(cells)
+        if target is not None and target.has_classes:
+            classes = target.encode(usable.values(target.columns))
+            modality.encoder = modality.encoder.learn(modality.preprocessor, cells, classes, target.output_units)
     return modalities

@@ -17,7 +17,7 @@ from cases.archives import WORK
 TYPED, SPOKEN = "easy-VQA, typed", "easy-VQA, typed or spoken"
 MODALITIES = {
     "question": mk.Text(),
-    "spoken": mk.Audio(seconds=3, sample_rate=8000),
+    "spoken": mk.Audio(seconds=3, sample_rate=8000, encoder=mk.encoders.AudioCNN(filters=(64, 64, 128, 128))),
     "image": mk.Image(size=32),
     "noise": mk.Image(size=32),
 }

@@ -14,6 +14,7 @@ from mmkeras.encoders.tabular.transformer import TabularTransformer as TabularTr
 from mmkeras.encoders.text.cnn import TextCNN as TextCNN
 from mmkeras.encoders.text.gru import TextGRU as TextGRU
 from mmkeras.encoders.text.lstm import TextLSTM as TextLSTM
+from mmkeras.encoders.text.ngrams import TextNGrams as TextNGrams
 from mmkeras.encoders.text.transformer import TextTransformer as TextTransformer
 from mmkeras.encoders.video.gru import VideoGRU as VideoGRU
 from mmkeras.encoders.video.mean import VideoMean as VideoMean

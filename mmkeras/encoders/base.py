@@ -42,6 +42,19 @@ class Encoder:
         """What this encoder needs of its preprocessor; nothing, unless a subclass says so."""
         return Needs()
 
+    def learn(self, preprocessor: Preprocessor, cells: Sequence, classes: np.ndarray, num_classes: int) -> "Encoder":
+        """What the training rows of a classifier say, before any training; this encoder, unless a subclass learns.
+
+        Args:
+            preprocessor: takes the cells to tensors.
+            cells: the raw cells of the rows, empty where one is missing.
+            classes: ints `(rows,)`.
+            num_classes: how many classes there are.
+
+        Returns: an encoder; this one stays as it is.
+        """
+        return self
+
     def encode(self, inputs, preprocessor, *length):
         """Symbolic inputs `(batch, *preprocessor.shape)` to tokens, mask and pooled vector, as in `Features`.
 

@@ -1,6 +1,6 @@
 import keras
 
-from mmkeras.encoders import Encoder, TextCNN, TextGRU, TextLSTM, TextTransformer
+from mmkeras.encoders import Encoder, TextCNN, TextGRU, TextLSTM, TextNGrams, TextTransformer
 from mmkeras.modalities.base import Modality
 from mmkeras.preprocessing import TextPreprocessor, Tokenizer
 
@@ -14,7 +14,7 @@ class Text(Modality):
             the training rows.
         sequence_length: tokens a row; by default the length of the longest training text, at most 512.
         start_token, end_token: pieces to put before and behind each text, such as `[CLS]` and `[SEP]`; by default none.
-        encoder: `"gru"`, `"lstm"`, `"cnn"`, `"transformer"`, or an object from `mk.encoders`.
+        encoder: `"gru"`, `"lstm"`, `"cnn"`, `"ngrams"`, `"transformer"`, or an object from `mk.encoders`.
         column: the column to read, where it has another name than the input.
 
     Example:
@@ -26,7 +26,7 @@ class Text(Modality):
     """
 
     preprocessor_class = TextPreprocessor
-    encoders = {"gru": TextGRU, "lstm": TextLSTM, "cnn": TextCNN, "transformer": TextTransformer}
+    encoders = {"gru": TextGRU, "lstm": TextLSTM, "cnn": TextCNN, "ngrams": TextNGrams, "transformer": TextTransformer}
 
     def __init__(
         self,

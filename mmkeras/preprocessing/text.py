@@ -10,7 +10,6 @@ from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.tokenizers import RESERVED_TOKENS, SentencePiece, Tokenizer
 
-LONGEST_LEARNED = 512
 _MEASURED = 1000  # texts at once; of more, the SentencePiece of TensorFlow Text 2.16 may end the process
 
 
@@ -97,7 +96,7 @@ class TextPreprocessor(Preprocessor):
         self.tokenizer.adapt(texts)
         if self.sequence_length is None:
             longest = int(self._measure_all(texts)[1].max())
-            self.sequence_length = min(longest + self._added_count, LONGEST_LEARNED)
+            self.sequence_length = min(longest + self._added_count, self.tokenizer.longest_learned)
 
     def prepare_batch(self, batch):
         self._require_adapted()

@@ -151,7 +151,7 @@ class Task(RowModel):
             target.adapt(usable.values(target.columns))
         usable = keep_usable(usable, check_rows(usable, {}, target))
         if backbone is None:
-            kwargs["modalities"] = adapt_modalities(modalities, usable)
+            kwargs["modalities"] = adapt_modalities(modalities, usable, target)
         else:
             kwargs["backbone"] = backbone
         task = cls(target=target, **kwargs)

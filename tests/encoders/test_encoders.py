@@ -22,6 +22,8 @@ ENCODERS = [
     mk.encoders.TextLSTM(units=8, bidirectional=True),
     mk.encoders.TextCNN(units=8, embedding_dim=8, filters=4, dropout=0),
     mk.encoders.TextTransformer(units=8, num_heads=2),
+    mk.encoders.TextNGrams(units=8),
+    mk.encoders.TextNGrams(units=8, num_classes=3),
     mk.encoders.ImageCNN(units=8),
     mk.encoders.ImageCNN(units=8, is_strided=True),
     mk.encoders.ImageResNet(units=8, filters=(4, 8)),
@@ -154,6 +156,27 @@ def test_cnn_keeps_the_contract_at_every_size(size, is_strided):
     )
 
 
+def test_n_grams_begin_with_what_the_training_rows_say_of_the_classes():
+    rows = [{"text": "good tea", "label": "yes"}, {"text": "bad tea", "label": "no"}, {"text": None, "label": "no"}] * 2
+    given = mk.Text(mk.tokenizers.NGrams(words=(1, 1), characters=(20, 20)), encoder=mk.encoders.TextNGrams(units=4))
+    model = mk.Classifier.from_source(mk.read(rows, target="label"), {"text": given})
+    assert given.encoder.num_classes is None and given.encoder.ratios is None
+    vocabulary = model.modalities["text"].preprocessor.vocabulary
+    assert vocabulary == ["[PAD]", "[UNK]", "▁tea", "▁bad", "▁good"]
+    layer = model.backbone.encoders["text"].get_layer("evidence")
+    # Counts, with 1 added to each: tea 3 and 3, bad 3 (no) and 1, good 1 and 3, padding and unknown 1 and 1; 9 in all.
+    ratios = layer.ratios.numpy()[:, model.target.classes.index("yes")]
+    assert np.allclose(ratios, [0, 0, 0, -np.log(3), np.log(3)], atol=1e-6)
+    assert not any(layer.ratios is variable for variable in model.trainable_variables)
+
+
+def test_n_grams_are_learned_without_classes():
+    rows = [{"text": text, "price": price} for text, price in (("good tea", 8), ("bad tea", 2))] * 20
+    model = mk.Regressor.from_source(mk.read(rows), {"text": mk.Text(encoder="ngrams")}, "price")
+    model.fit(model.dataset(mk.read(rows), batch_size=8), epochs=30, verbose=0)
+    assert [round(answer["price"]) for answer in model.predict_rows([{"text": "good"}, {"text": "bad"}])] == [8, 2]
+
+
 def test_augmentation_changes_pixels_in_training_only():
     image = mk.Image(size=16, augmentation=[keras.layers.RandomFlip(seed=1)])
     inputs = {"content": RANDOM.integers(0, 256, (8, 16, 16, 3), "uint8"), "present": np.ones(8, bool)}
@@ -180,7 +203,7 @@ def test_every_branch_is_normalized_however_large_its_weights():
 
 
 def test_an_unknown_encoder_is_refused_with_the_known_ones():
-    known = r"\['cnn', 'gru', 'lstm', 'transformer'\]"
+    known = r"\['cnn', 'gru', 'lstm', 'ngrams', 'transformer'\]"
     with pytest.raises(ValueError, match=rf"one of {known}, or an object from `mk.encoders`. Received: encoder='bert'"):
         mk.Text(encoder="bert")
 

@@ -1,5 +1,8 @@
 import itertools
 import pickle
+import re
+import unicodedata
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import BertWordPieceTokenizer
 
-from mmkeras.preprocessing import RowPreprocessor, SentencePiece, TextPreprocessor, WordPiece
+from mmkeras.preprocessing import NGrams, RowPreprocessor, SentencePiece, TextPreprocessor, WordPiece
 from mmkeras.preprocessing.tokenizers import parse_model
 from mmkeras.testing import check_preprocessor
 
@@ -220,3 +223,36 @@ def test_ids_equal_those_of_hugging_face_in_every_script():
         if ids != row[row > 0].tolist()
     ]
     assert not differing[:3]
+
+
+def count_by_hand(text):
+    """The runs of one and two words, and of three to five characters."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    words = ["▁" + word for word in re.findall(r"[^\W_]+", text)]
+    characters = re.sub(r"\s+", " ", f" {text} ")
+    runs = [*words, *map("".join, itertools.pairwise(words))]
+    for length in (3, 4, 5):
+        runs += [characters[start : start + length] for start in range(len(characters) - length + 1)]
+    return Counter(runs)
+
+
+@pytest.mark.parametrize(
+    "text", ["Not so good, is it?", "don't  stop", "Ａ１ Straße", "日本語のテキスト", "crème brûlée", "a"]
+)
+def test_n_grams_are_those_counted_by_hand(text):
+    tokenizer = NGrams(min_count=1)
+    tokenizer.adapt([text, "other"])
+    expected = count_by_hand(text)
+    received = Counter(tokenizer.vocabulary[i] for i in tokenizer.tokenize(tf.constant([text]))[0].numpy())
+    assert received == expected
+    again = NGrams.from_config(tokenizer.get_config())
+    assert again.tokenize(tf.constant([text])).to_list() == tokenizer.tokenize(tf.constant([text])).to_list()
+
+
+def test_n_grams_that_are_rare_or_unknown_are_left_out():
+    tokenizer = NGrams(words=(1, 1), characters=(20, 20))
+    tokenizer.adapt(["red tea", "red cup", "tea cup", "pot"])
+    assert tokenizer.vocabulary == ["[PAD]", "[UNK]", "▁cup", "▁red", "▁tea"]
+    assert tokenizer.tokenize(tf.constant(["a red pot", "pot", "", "Tea tea"])).to_list() == [[3], [1], [], [4, 4]]
+    with pytest.raises(ValueError, match=r"`words` of NGrams is the fewest and the most.*Received: words=\(2, 1\)"):
+        NGrams(words=(2, 1))
