@@ -2,6 +2,7 @@
 
 import keras
 
+from mmkeras.encoders.base import Encoder
 from mmkeras.layers import AttentionBlock, PositionEmbedding
 
 
@@ -33,3 +34,32 @@ def attend(
         block = AttentionBlock(tokens.shape[-1], num_heads, dropout, is_causal=is_causal, name=f"{prefix}block_{index}")
         tokens = block(tokens, tokens, mask)
     return tokens
+
+
+class AttentionEncoder(Encoder):
+    """Base of the encoders whose tokens attend to each other.
+
+    Args:
+        units: size of the tokens and of the pooled vector.
+        num_layers: blocks.
+        num_heads: attention heads; divides `units`.
+        dropout: share of the tokens' values and of the attention weights that is dropped in training.
+    """
+
+    def __init__(self, units: int = 64, num_layers: int = 2, num_heads: int = 4, dropout: float = 0.1):
+        super().__init__(units)
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.dropout = dropout
+
+    def attend(self, tokens, mask, **options):
+        """`attend` with what the encoder was given."""
+        return attend(tokens, mask, self.num_layers, self.num_heads, self.dropout, **options)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+        }

@@ -1,13 +1,12 @@
 import keras
 from keras import ops
 
-from mmkeras.encoders.audio.spectrogram import convolve, hear
-from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.audio.spectrogram import SpectrogramEncoder, convolve
 from mmkeras.layers.pooling import average, find_largest
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class AudioCNN2D(Encoder):
+class AudioCNN2D(SpectrogramEncoder):
     """A log-mel spectrogram, seen as an image: convolutions over time and frequency.
 
     Each block halves both: convolution 3x3, batch normalization, ReLU, the largest of each 2x2. Tokens are the steps
@@ -38,15 +37,11 @@ class AudioCNN2D(Encoder):
         time_share: float = 0.1,
         band_share: float = 0.15,
     ):
-        super().__init__(units)
+        super().__init__(units, mel_bins, dropout, time_share, band_share)
         self.filters = tuple(filters)
-        self.mel_bins = mel_bins
-        self.dropout = dropout
-        self.time_share = time_share
-        self.band_share = band_share
 
     def encode(self, inputs, preprocessor, length):
-        steps, mask = hear(inputs, preprocessor, length, self.mel_bins, self.time_share, self.band_share)
+        steps, mask = self.hear(inputs, preprocessor, length)
         steps, mask = convolve(steps, mask, self.filters, [(2, 2)] * len(self.filters))
         values = ops.concatenate([average(steps, mask), find_largest(steps, mask)], axis=-1)
         values = keras.layers.Dropout(self.dropout, name="dropout")(values)
@@ -54,11 +49,4 @@ class AudioCNN2D(Encoder):
         return tokens, mask, keras.layers.Dense(self.units, name="pooled_dense")(values)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": list(self.filters),
-            "mel_bins": self.mel_bins,
-            "dropout": self.dropout,
-            "time_share": self.time_share,
-            "band_share": self.band_share,
-        }
+        return {**super().get_config(), "filters": list(self.filters)}

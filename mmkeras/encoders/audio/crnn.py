@@ -1,13 +1,12 @@
 import keras
 
-from mmkeras.encoders.audio.spectrogram import convolve, hear
-from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.audio.spectrogram import SpectrogramEncoder, convolve
 from mmkeras.encoders.recurrent import read_in_order
 from mmkeras.layers import AttentionPooling
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class AudioCRNN(Encoder):
+class AudioCRNN(SpectrogramEncoder):
     """A log-mel spectrogram, convolutions over time and frequency, and a GRU that reads it both ways: for speech.
 
     The first two blocks of convolutions halve time and frequency, the others frequency alone, so that 25 steps are left
@@ -39,15 +38,11 @@ class AudioCRNN(Encoder):
         time_share: float = 0.1,
         band_share: float = 0.15,
     ):
-        super().__init__(units)
+        super().__init__(units, mel_bins, dropout, time_share, band_share)
         self.filters = tuple(filters)
-        self.mel_bins = mel_bins
-        self.dropout = dropout
-        self.time_share = time_share
-        self.band_share = band_share
 
     def encode(self, inputs, preprocessor, length):
-        steps, mask = hear(inputs, preprocessor, length, self.mel_bins, self.time_share, self.band_share)
+        steps, mask = self.hear(inputs, preprocessor, length)
         pools = [(2, 2) if block < 2 else (1, 2) for block in range(len(self.filters))]
         steps, mask = convolve(steps, mask, self.filters, pools)
         tokens, state = read_in_order(steps, mask, self.units, dropout=self.dropout, bidirectional=True)
@@ -57,11 +52,4 @@ class AudioCRNN(Encoder):
         return tokens, mask, keras.layers.Dense(self.units, name="values_dense")(values)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "filters": list(self.filters),
-            "mel_bins": self.mel_bins,
-            "dropout": self.dropout,
-            "time_share": self.time_share,
-            "band_share": self.band_share,
-        }
+        return {**super().get_config(), "filters": list(self.filters)}

@@ -3,20 +3,54 @@
 import keras
 from keras import ops
 
+from mmkeras.encoders.base import Encoder
 from mmkeras.layers import LogMelSpectrogram, SpecAugment
 
 
-def hear(samples, preprocessor, length, mel_bins: int, time_share: float, band_share: float):
-    """The log-mel spectrogram `(batch, steps, mel_bins)`, with mean 0 and variance 1 in each band, and its mask.
+class SpectrogramEncoder(Encoder):
+    """Base of the encoders that see a log-mel spectrogram as an image.
 
-    Mean and variance of the bands are learned from the data (Ioffe and Szegedy, 2015). In training a span of time and
-    one of the bands are zeroed, of at most these shares.
+    Args:
+        units: size of the tokens and of the pooled vector.
+        mel_bins: bands of the spectrogram.
+        dropout: share of the values that is dropped in training; where, the subclass says.
+        time_share, band_share: largest shares of time and of frequency that are zeroed in training.
     """
-    spectrogram = LogMelSpectrogram(preprocessor.sample_rate, mel_bins, name="log_mel")
-    steps, mask = spectrogram(samples), spectrogram.compute_frame_mask(length, samples.shape[-1])
-    steps = keras.layers.BatchNormalization(momentum=0.9, name="bands_norm")(steps, mask=mask)
-    steps = SpecAugment(time_share, band_share, name="spec_augment")(steps, mask)
-    return clear(steps, mask), mask
+
+    def __init__(
+        self,
+        units: int = 64,
+        mel_bins: int = 64,
+        dropout: float = 0.3,
+        time_share: float = 0.1,
+        band_share: float = 0.15,
+    ):
+        super().__init__(units)
+        self.mel_bins = mel_bins
+        self.dropout = dropout
+        self.time_share = time_share
+        self.band_share = band_share
+
+    def hear(self, samples, preprocessor, length):
+        """The log-mel spectrogram `(batch, steps, mel_bins)`, with mean 0 and variance 1 in each band, and its mask.
+
+        Mean and variance of the bands are learned from the data (Ioffe and Szegedy, 2015). In training a span of time
+        and one of the bands are zeroed.
+        """
+        spectrogram = LogMelSpectrogram(preprocessor.sample_rate, self.mel_bins, name="log_mel")
+        steps, mask = spectrogram(samples), spectrogram.compute_frame_mask(length, samples.shape[-1])
+        steps = keras.layers.BatchNormalization(momentum=0.9, name="bands_norm")(steps, mask=mask)
+        steps = SpecAugment(self.time_share, self.band_share, name="spec_augment")(steps, mask)
+        return clear(steps, mask), mask
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "mel_bins": self.mel_bins,
+            "dropout": self.dropout,
+            "time_share": self.time_share,
+            "band_share": self.band_share,
+        }
 
 
 def clear(steps, mask):

@@ -2,13 +2,14 @@ import keras
 from keras import ops
 
 from mmkeras.encoders.attention import attend
-from mmkeras.encoders.audio.spectrogram import hear
-from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.audio.spectrogram import SpectrogramEncoder
 from mmkeras.layers.pooling import average
+
+_PATCH = 16  # steps and bands
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class AudioTransformer(Encoder):
+class AudioTransformer(SpectrogramEncoder):
     """Patches of a log-mel spectrogram that attend to each other, each with a learned vector for its place.
 
     A patch of 16 steps (160 ms) and 16 bands is a token; the pooled vector is made of their mean. Padding is masked. It
@@ -40,16 +41,12 @@ class AudioTransformer(Encoder):
         time_share: float = 0.1,
         band_share: float = 0.15,
     ):
-        super().__init__(units)
+        super().__init__(units, mel_bins, dropout, time_share, band_share)
         self.num_layers = num_layers
         self.num_heads = num_heads
-        self.mel_bins = mel_bins
-        self.dropout = dropout
-        self.time_share = time_share
-        self.band_share = band_share
 
     def encode(self, inputs, preprocessor, length):
-        steps, mask = hear(inputs, preprocessor, length, self.mel_bins, self.time_share, self.band_share)
+        steps, mask = self.hear(inputs, preprocessor, length)
         # Patches begin with the recording, whatever follows it.
         missing = -steps.shape[1] % _PATCH
         steps = keras.layers.ZeroPadding1D((0, missing), "channels_last", name="pad")(steps)
@@ -62,15 +59,4 @@ class AudioTransformer(Encoder):
         return tokens, mask, keras.layers.Dense(self.units, name="pooled_dense")(average(tokens, mask))
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "mel_bins": self.mel_bins,
-            "dropout": self.dropout,
-            "time_share": self.time_share,
-            "band_share": self.band_share,
-        }
-
-
-_PATCH = 16
+        return {**super().get_config(), "num_layers": self.num_layers, "num_heads": self.num_heads}

@@ -1,13 +1,12 @@
 import keras
 from keras import ops
 
-from mmkeras.encoders.attention import attend
-from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.attention import AttentionEncoder
 from mmkeras.encoders.history.items import embed_items
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class HistoryTransformer(Encoder):
+class HistoryTransformer(AttentionEncoder):
     """Items, each with the gap before it, that attend to those before them.
 
     `num_layers` blocks of causal self-attention; the pooled vector is the token of the last item. Reference: Kang and
@@ -28,22 +27,11 @@ class HistoryTransformer(Encoder):
     """
 
     def __init__(self, units: int = 64, num_layers: int = 2, num_heads: int = 2, dropout: float = 0.2):
-        super().__init__(units)
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.dropout = dropout
+        super().__init__(units, num_layers, num_heads, dropout)
 
     def encode(self, inputs, preprocessor):
         embedded, mask = embed_items(inputs, preprocessor, self.units)
-        tokens = attend(embedded, mask, self.num_layers, self.num_heads, self.dropout, is_causal=True)
+        tokens = self.attend(embedded, mask, is_causal=True)
         follows = ops.concatenate([mask[:, 1:], ops.zeros_like(mask[:, :1])], axis=1)
         is_last = ops.logical_and(mask, ops.logical_not(follows))
         return tokens, mask, ops.sum(tokens * ops.cast(ops.expand_dims(is_last, -1), tokens.dtype), axis=1)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "dropout": self.dropout,
-        }

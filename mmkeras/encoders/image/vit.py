@@ -1,13 +1,12 @@
 import keras
 from keras import ops
 
-from mmkeras.encoders.attention import attend
-from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.attention import AttentionEncoder
 from mmkeras.layers.pooling import average
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class ImageViT(Encoder):
+class ImageViT(AttentionEncoder):
     """Square patches of an image that attend to each other, each with a learned vector for its place.
 
     A patch is a token; the pooled vector is made of their mean. It needs more images than `ImageCNN` to learn as much.
@@ -30,11 +29,8 @@ class ImageViT(Encoder):
     def __init__(
         self, units: int = 64, patch_size: int = 8, num_layers: int = 4, num_heads: int = 4, dropout: float = 0.1
     ):
-        super().__init__(units)
+        super().__init__(units, num_layers, num_heads, dropout)
         self.patch_size = patch_size
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.dropout = dropout
 
     def encode(self, inputs, preprocessor):
         pixels = keras.layers.Rescaling(1 / 255, name="rescale")(inputs)
@@ -44,14 +40,8 @@ class ImageViT(Encoder):
         )(pixels)
         tokens = keras.layers.Reshape((-1, self.units), name="tokens_flat")(patches)
         mask = ops.ones_like(tokens[:, :, 0], dtype="bool")
-        tokens = attend(tokens, mask, self.num_layers, self.num_heads, self.dropout)
+        tokens = self.attend(tokens, mask)
         return tokens, mask, keras.layers.Dense(self.units, name="pooled_dense")(average(tokens, mask))
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "patch_size": self.patch_size,
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "dropout": self.dropout,
-        }
+        return {**super().get_config(), "patch_size": self.patch_size}

@@ -1,14 +1,13 @@
 import keras
 from keras import ops
 
-from mmkeras.encoders.attention import attend
-from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.attention import AttentionEncoder
 from mmkeras.layers import FeatureTokenizer
 from mmkeras.layers.pooling import average
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class TabularTransformer(Encoder):
+class TabularTransformer(AttentionEncoder):
     """One token a feature, and tokens that attend to each other; the pooled vector is made of their mean.
 
     Reference: Gorishniy et al., "Revisiting Deep Learning Models for Tabular Data" (FT-Transformer, 2021), with the
@@ -28,23 +27,9 @@ class TabularTransformer(Encoder):
     (None, 1, 8)
     """
 
-    def __init__(self, units: int = 64, num_layers: int = 2, num_heads: int = 4, dropout: float = 0.1):
-        super().__init__(units)
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.dropout = dropout
-
     def encode(self, inputs, preprocessor):
         tokens = FeatureTokenizer(preprocessor.cardinalities, self.units, name="tokenizer")(inputs)
         mask = ops.ones_like(tokens[:, :, 0], dtype="bool")
         # A feature has a bias of its own, which tells it from the others.
-        tokens = attend(tokens, mask, self.num_layers, self.num_heads, self.dropout, has_order=False)
+        tokens = self.attend(tokens, mask, has_order=False)
         return tokens, mask, keras.layers.Dense(self.units, name="pooled_dense")(average(tokens, mask))
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "dropout": self.dropout,
-        }

@@ -64,7 +64,7 @@ class TextNGrams(Encoder):
         return model
 
     def encode(self, inputs, preprocessor):
-        evidence = WeighedNGrams(
+        evidence = _WeighedNGrams(
             len(preprocessor.vocabulary), self.num_classes or self.units, self.num_classes is None, name="evidence"
         )(inputs)
         # Against a bias that is not 0, so that normalization keeps how strong the evidence is.
@@ -77,8 +77,8 @@ class TextNGrams(Encoder):
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class WeighedNGrams(keras.layers.Layer):
-    """`sum_t w[v_t] * r[v_t] / sqrt(n)` over the n ids `v_t` of a text; w starts at 0.
+class _WeighedNGrams(keras.layers.Layer):
+    """`sum_t w[v_t] * r[v_t] / sqrt(n)` over the n ids `v_t` of a text; the scales w start at 0.
 
     Args:
         vocabulary_size: how many ids there are; 0 is padding.
@@ -102,10 +102,10 @@ class WeighedNGrams(keras.layers.Layer):
         self.ratios = self.add_weight(
             shape=shape, initializer="random_normal", trainable=self.learns_ratios, name="ratios"
         )
-        self.weights_ = self.add_weight(shape=shape, initializer="zeros", name="weights")
+        self.scales = self.add_weight(shape=shape, initializer="zeros", name="scales")
 
     def call(self, ids):
-        values = ops.take(self.ratios * self.weights_, ids, axis=0)
+        values = ops.take(self.ratios * self.scales, ids, axis=0)
         real = ops.cast(ops.expand_dims(ids != 0, -1), values.dtype)
         return ops.sum(values * real, axis=1) / ops.sqrt(ops.maximum(ops.sum(real, axis=1), 1))
 

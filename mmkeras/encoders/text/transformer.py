@@ -1,13 +1,12 @@
 import keras
 from keras import ops
 
-from mmkeras.encoders.attention import attend
-from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.attention import AttentionEncoder
 from mmkeras.layers.pooling import average
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class TextTransformer(Encoder):
+class TextTransformer(AttentionEncoder):
     """Word pieces that attend to each other, with a learned vector for the place of each.
 
     `num_layers` blocks of self-attention (`mk.layers.AttentionBlock`); the pooled vector is made of the mean of their
@@ -28,22 +27,8 @@ class TextTransformer(Encoder):
     (None, 4, 8)
     """
 
-    def __init__(self, units: int = 64, num_layers: int = 2, num_heads: int = 4, dropout: float = 0.1):
-        super().__init__(units)
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.dropout = dropout
-
     def encode(self, inputs, preprocessor):
         mask = ops.not_equal(inputs, 0)
         tokens = keras.layers.Embedding(len(preprocessor.vocabulary), self.units, name="embedding")(inputs)
-        tokens = attend(tokens, mask, self.num_layers, self.num_heads, self.dropout)
+        tokens = self.attend(tokens, mask)
         return tokens, mask, keras.layers.Dense(self.units, name="pooled_dense")(average(tokens, mask))
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "dropout": self.dropout,
-        }
