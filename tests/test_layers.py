@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmkeras.layers import MissingEmbedding, ModalityDropout, PositionEmbedding, SpecAugment, ZeroAbsent
+from mmkeras.layers import MissingEmbedding, ModalityDropout, PositionEmbedding, SpectrogramMasking, ZeroAbsent
 
 pytestmark = pytest.mark.compat
 
@@ -49,10 +49,10 @@ def test_position_embedding_tells_places_apart():
     assert not np.allclose(output[0, 0], output[0, 1])
 
 
-def test_spec_augment_zeroes_one_span_of_time_and_one_of_bands_in_each_recording():
+def test_spectrogram_masking_zeroes_one_span_of_time_and_one_of_bands_in_each_recording():
     steps, mask = np.ones((64, 40, 16), "float32"), np.ones((64, 40), bool)
     mask[::2, 20:] = False
-    layer = SpecAugment(time_share=0.5, band_share=0.25, seed=0)
+    layer = SpectrogramMasking(time_share=0.5, band_share=0.25, seed=0)
     lost = layer(steps, mask, training=True).numpy() == 0
     in_time, in_bands = lost.all(axis=2), lost.all(axis=1)
     assert np.array_equal(lost, in_time[:, :, None] | in_bands[:, None])
@@ -64,6 +64,6 @@ def test_spec_augment_zeroes_one_span_of_time_and_one_of_bands_in_each_recording
     assert in_bands.sum(axis=1).max() == 4 and not in_time[::2, 20:].any()
 
 
-def test_spec_augment_refuses_a_share_above_1():
-    with pytest.raises(ValueError, match="`time_share` of SpecAugment lies between 0 and 1. Received: time_share=2"):
-        SpecAugment(time_share=2)
+def test_spectrogram_masking_refuses_a_share_above_1():
+    with pytest.raises(ValueError, match="`time_share` of .* lies between 0 and 1. Received: time_share=2"):
+        SpectrogramMasking(time_share=2)

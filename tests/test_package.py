@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,18 @@ def test_another_backend_of_keras_is_refused_in_a_sentence():
 @pytest.mark.parametrize("name", ["read", "Text", "Image", "Classifier", "export", "fusion", "encoders", "datasets"])
 def test_the_public_names_are_there(name):
     assert hasattr(mk, name)
+
+
+def test_no_two_classes_are_saved_under_one_name():
+    """Keras says nothing when a class takes the place of another, and a file of the one is then read as the other."""
+    names = Counter()
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        names.update(
+            node.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+            and any("register_keras_serializable" in ast.unparse(decorator) for decorator in node.decorator_list)
+        )
+    assert names["SpectrogramMasking"] == names["Classifier"] == 1
+    assert [name for name, count in names.items() if count > 1] == []

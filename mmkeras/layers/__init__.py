@@ -5,6 +5,6 @@ from mmkeras.layers.presence import MaskTokens as MaskTokens
 from mmkeras.layers.presence import MissingEmbedding as MissingEmbedding
 from mmkeras.layers.presence import ModalityDropout as ModalityDropout
 from mmkeras.layers.presence import ZeroAbsent as ZeroAbsent
-from mmkeras.layers.spec_augment import SpecAugment as SpecAugment
 from mmkeras.layers.spectrogram import LogMelSpectrogram as LogMelSpectrogram
+from mmkeras.layers.spectrogram_masking import SpectrogramMasking as SpectrogramMasking
 from mmkeras.layers.tabular import FeatureTokenizer as FeatureTokenizer

@@ -11,7 +11,7 @@ class AudioCNN2D(SpectrogramEncoder):
 
     Each block halves both: convolution 3x3, batch normalization, ReLU, the largest of each 2x2. Tokens are the steps
     of time that are left; the pooled vector is made from their mean and maximum. Padding is masked. In training a span
-    of time and one of frequency are zeroed (`mk.layers.SpecAugment`). Own design, after Hershey et al., "CNN
+    of time and one of frequency are zeroed (`mk.layers.SpectrogramMasking`). Own design, after Hershey et al., "CNN
     Architectures for Large-Scale Audio Classification" (2017).
 
     Args:

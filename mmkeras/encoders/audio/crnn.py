@@ -11,9 +11,9 @@ class AudioCRNN(SpectrogramEncoder):
 
     The first two blocks of convolutions halve time and frequency, the others frequency alone, so that 25 steps are left
     of a second. Tokens are what the GRU says at each; the pooled vector is their mean by attention. Padding is masked.
-    In training a span of time and one of frequency are zeroed (`mk.layers.SpecAugment`). Reference: Cakir et al.,
-    "Convolutional Recurrent Neural Networks for Polyphonic Sound Event Detection" (2017); attention after Yang et al.
-    (2016).
+    In training a span of time and one of frequency are zeroed (`mk.layers.SpectrogramMasking`). Reference: Cakir et
+    al., "Convolutional Recurrent Neural Networks for Polyphonic Sound Event Detection" (2017); attention after Yang et
+    al. (2016).
 
     Args:
         units: size of the tokens and of the pooled vector.

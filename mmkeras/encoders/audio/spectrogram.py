@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from mmkeras.encoders.base import Encoder
-from mmkeras.layers import LogMelSpectrogram, SpecAugment
+from mmkeras.layers import LogMelSpectrogram, SpectrogramMasking
 
 
 class SpectrogramEncoder(Encoder):
@@ -40,7 +40,7 @@ class SpectrogramEncoder(Encoder):
         spectrogram = LogMelSpectrogram(preprocessor.sample_rate, self.mel_bins, name="log_mel")
         steps, mask = spectrogram(samples), spectrogram.compute_frame_mask(length, samples.shape[-1])
         steps = keras.layers.BatchNormalization(momentum=0.9, name="bands_norm")(steps, mask=mask)
-        steps = SpecAugment(self.time_share, self.band_share, name="spec_augment")(steps, mask)
+        steps = SpectrogramMasking(self.time_share, self.band_share, name="spectrogram_masking")(steps, mask)
         return clear(steps, mask), mask
 
     def get_config(self):

@@ -5,7 +5,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class SpecAugment(keras.layers.Layer):
+class SpectrogramMasking(keras.layers.Layer):
     """Zeroes in training, in each row, one span of time and one of frequency, of random place and width.
 
     Reference: Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition" (2019),
@@ -24,7 +24,7 @@ class SpecAugment(keras.layers.Layer):
 
     Example:
 
-    >>> layer = SpecAugment(time_share=0.5, band_share=0.5, seed=0)
+    >>> layer = SpectrogramMasking(time_share=0.5, band_share=0.5, seed=0)
     >>> steps, mask = np.ones((4, 10, 8), "float32"), np.ones((4, 10), bool)
     >>> bool(np.all(layer(steps, mask) == 1)), bool(np.all(layer(steps, mask, training=True) == 1))
     (True, False)
@@ -34,7 +34,7 @@ class SpecAugment(keras.layers.Layer):
         super().__init__(**kwargs)
         for key, value in {"time_share": time_share, "band_share": band_share}.items():
             if not 0 <= value <= 1:
-                raise ValueError(f"`{key}` of SpecAugment lies between 0 and 1. Received: {key}={value}")
+                raise ValueError(f"`{key}` of SpectrogramMasking lies between 0 and 1. Received: {key}={value}")
         self.time_share = time_share
         self.band_share = band_share
         self.seed = seed
