@@ -1,21 +1,29 @@
 """Keras's metrics of one label a class, on the integer labels of a classifier."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 _BY_COLUMN = ("AUC", "PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity")
 _ONE_HOT = ("F1Score", "FBetaScore", "Precision", "Recall", *_BY_COLUMN)
 _NAMES = {
-    "auc": "AUC",
-    "f1_score": "F1Score",
-    "fbeta_score": "FBetaScore",
-    "precision": "Precision",
-    "recall": "Recall",
+    "auc": lambda: keras.metrics.AUC(),
+    "auroc": lambda: keras.metrics.AUC(),
+    "balanced_accuracy": lambda: BalancedAccuracy(),
+    "f1_score": lambda: keras.metrics.F1Score(),
+    "fbeta_score": lambda: keras.metrics.FBetaScore(),
+    "log_loss": lambda: keras.metrics.SparseCategoricalCrossentropy(),
+    "macro_f1": lambda: keras.metrics.F1Score(average="macro"),
+    "precision": lambda: keras.metrics.Precision(),
+    "recall": lambda: keras.metrics.Recall(),
 }
 
 
 def fit_labels(metric):
     """The metric for integer labels and probabilities of classes; others, and names that Keras knows, as they are.
+
+    Names are `"auc"` or `"auroc"` (area under the ROC curve), `"balanced_accuracy"`, `"f1_score"` (of each class),
+    `"macro_f1"`, `"fbeta_score"`, `"log_loss"`, `"precision"` and `"recall"`.
 
     Example:
 
@@ -25,8 +33,60 @@ def fit_labels(metric):
     1.0
     """
     if isinstance(metric, str) and metric.lower() in _NAMES:
-        metric = getattr(keras.metrics, _NAMES[metric.lower()])(name=metric.lower())
+        name = metric.lower()
+        metric = _NAMES[name]()
+        metric.name = name
     return OneHotLabels(metric) if type(metric).__name__ in _ONE_HOT else metric
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class BalancedAccuracy(keras.metrics.Metric):
+    """The mean over the classes of the share of their rows that is answered rightly: chance is 1 / classes, however
+    many rows each class has. Classes without a row do not count. Reference: Brodersen et al., "The Balanced Accuracy
+    and Its Posterior Distribution" (2010).
+
+    Call arguments:
+        y_true: int tensor `(batch,)`.
+        y_pred: probabilities `(batch, classes)`.
+
+    Example:
+
+    >>> metric = BalancedAccuracy()
+    >>> metric.update_state(np.array([0, 0, 0, 1]), np.array([[0.9, 0.1]] * 4))
+    >>> float(metric.result())
+    0.5
+    """
+
+    def __init__(self, name="balanced_accuracy", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.right, self.rows = None, None
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        classes = y_pred.shape[-1]
+        if self.rows is None:
+            with tf.init_scope():  # like Keras's F1Score, which knows the classes no earlier
+                self.right, self.rows = (
+                    self.add_variable((classes,), "zeros", name=name) for name in ("right", "rows")
+                )
+        labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+        weights = ops.ones_like(labels, self.dtype)
+        if sample_weight is not None:
+            weights = weights * ops.reshape(ops.cast(sample_weight, self.dtype), (-1,))
+        rows = ops.one_hot(labels, classes, dtype=self.dtype) * ops.expand_dims(weights, 1)
+        is_right = ops.cast(ops.equal(ops.argmax(y_pred, axis=1), labels), self.dtype)
+        self.rows.assign(self.rows + ops.sum(rows, axis=0))
+        self.right.assign(self.right + ops.sum(rows * ops.expand_dims(is_right, 1), axis=0))
+
+    def result(self):
+        shares = self.right / ops.maximum(self.rows, keras.config.epsilon())
+        return ops.sum(shares) / ops.maximum(ops.sum(ops.cast(self.rows > 0, self.dtype)), 1)
+
+    def reset_state(self):
+        for variable in self.variables:
+            variable.assign(ops.zeros(variable.shape))
+
+    def get_config(self):
+        return {"name": self.name, "dtype": self.dtype}
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")

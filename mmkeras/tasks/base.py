@@ -268,9 +268,9 @@ class Task(RowModel):
     def compile(
         self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, *args, **kwargs
     ):
-        """Keras's. A classifier also takes metrics that want one label a class, such as `keras.metrics.AUC()`; by name
-        `"auc"`, `"f1_score"`, `"precision"` and `"recall"`. From here on `predict_rows` sees what changed in the
-        layers, as `predict` does.
+        """Keras's. A classifier also takes metrics that want one label a class, such as `keras.metrics.AUC()`, and by
+        name `"auroc"`, `"balanced_accuracy"`, `"macro_f1"`, `"log_loss"` and others of `mmkeras.metrics.fit_labels`.
+        From here on `predict_rows` sees what changed in the layers, as `predict` does.
         """
         self._reset_graph()
         fitted = [
