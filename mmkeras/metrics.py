@@ -7,15 +7,15 @@ from keras import ops
 _BY_COLUMN = ("AUC", "PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity")
 _ONE_HOT = ("F1Score", "FBetaScore", "Precision", "Recall", *_BY_COLUMN)
 _NAMES = {
-    "auc": lambda: keras.metrics.AUC(),
-    "auroc": lambda: keras.metrics.AUC(),
+    "auc": keras.metrics.AUC,
+    "auroc": keras.metrics.AUC,
     "balanced_accuracy": lambda: BalancedAccuracy(),
-    "f1_score": lambda: keras.metrics.F1Score(),
-    "fbeta_score": lambda: keras.metrics.FBetaScore(),
-    "log_loss": lambda: keras.metrics.SparseCategoricalCrossentropy(),
+    "f1_score": keras.metrics.F1Score,
+    "fbeta_score": keras.metrics.FBetaScore,
+    "log_loss": keras.metrics.SparseCategoricalCrossentropy,
     "macro_f1": lambda: keras.metrics.F1Score(average="macro"),
-    "precision": lambda: keras.metrics.Precision(),
-    "recall": lambda: keras.metrics.Recall(),
+    "precision": keras.metrics.Precision,
+    "recall": keras.metrics.Recall,
 }
 
 

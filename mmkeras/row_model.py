@@ -262,6 +262,9 @@ def adapt_modalities(modalities: Mapping[str, Modality], source: Source, target=
     """
     modalities = {name: modality.copy() for name, modality in check_modalities(modalities).items()}
     usable = keep_usable(source, check_rows(source, modalities))
+    classes = None
+    if target is not None and target.has_classes:
+        classes = target.encode(usable.values(target.columns))
     for name, modality in modalities.items():
         cells = modality.read(name, usable)
         if all(map(modality.preprocessor.is_empty, cells)):
@@ -270,7 +273,6 @@ def adapt_modalities(modalities: Mapping[str, Modality], source: Source, target=
                 f"`modalities`, or give rows that have it. Received: columns {modality.source_columns(name)}"
             )
         modality.adapt(cells)
-        if target is not None and target.has_classes:
-            classes = target.encode(usable.values(target.columns))
+        if classes is not None:
             modality.encoder = modality.encoder.learn(modality.preprocessor, cells, classes, target.output_units)
     return modalities

@@ -1,5 +1,6 @@
 """Texts spoken by a synthesizer, for data whose questions or orders are to be heard."""
 
+import functools
 import io
 import itertools
 import os
@@ -74,6 +75,7 @@ def _check_voices(voices):
                 )
 
 
+@functools.lru_cache
 def _list(option):
     process = subprocess.run(["espeak-ng", option], capture_output=True, text=True, timeout=_SECONDS)
     return process.stdout.splitlines()[1:]
