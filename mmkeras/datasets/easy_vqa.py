@@ -11,7 +11,7 @@ from mmkeras.datasets.speech import speak
 # Speakers of espeak-ng, each with one accent; no speaker of the test is heard in training, their accents are.
 _ACCENTS = "en-us en-us-nyc en-gb en-gb-x-rp en-gb-scotland en-gb-x-gbclan en-gb-x-gbcwmd en-029".split()
 _SPEAKERS = (
-    "f1 f2 f3 f4 m1 m2 m3 m4 m5 m6 m8 Alicia Andrea Andy Annie Denis Diogo Gene Henrique Hugo Jacky Lee Marco Mario "
+    "f1 f2 f3 f4 m1 m2 m3 m4 m5 m6 m8 Alicia Andrea Andy Annie Denis Diogo Gene Henrique Hugo Jacky Lee Alex Mario "
     "Michael Mike Nguyen RicishayMax Tweaky adam anika antonio aunty belinda benjamin boris caleb david ed edward "
     "edward2 grandma grandpa gustave iven iven2 iven3 iven4 john kaukovalta klatt klatt2 klatt3 klatt4 klatt5 klatt6 "
     "marcelo max michel miguel norbert pablo paul pedro quincy rob robert sandro shelby travis victor zac"
