@@ -1,6 +1,7 @@
 """mmkeras: from files of several kinds to one Keras model, and from that model to proven artifacts."""
 
 from mmkeras import _quiet as _quiet  # isort: skip  first, so that nothing imports TensorFlow before it
+from mmkeras import callbacks as callbacks
 from mmkeras import datasets as datasets
 from mmkeras import encoders as encoders
 from mmkeras import fusion as fusion

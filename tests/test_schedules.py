@@ -39,6 +39,18 @@ def test_the_rate_falls_to_zero_over_each_call_of_fit(model):
         assert np.allclose(rates.rates, expected, atol=1e-6)
 
 
+def test_it_warms_up_first():
+    schedule = CosineToEnd(0.01, warmup=0.2)
+    schedule.plan(first_step=100, steps=10)
+    rates = [float(schedule(100 + step)) for step in range(11)]
+    falling = 0.01 * (1 + np.cos(np.pi * np.arange(9) / 8)) / 2
+    assert np.allclose(rates, [0.005, 0.01, *falling], atol=1e-6)
+    copy = CosineToEnd.from_config(schedule.get_config())
+    assert float(copy(3)) == pytest.approx(0.01)  # nobody told it how many steps there are
+    with pytest.raises(ValueError, match="from 0 to less than 1. Received: warmup=1"):
+        CosineToEnd(warmup=1)
+
+
 def test_a_dataset_without_an_end_keeps_the_rate(model):
     dataset = tf.data.Dataset.from_tensor_slices(make_inputs(64)).batch(16).repeat()
     rates = Rates()

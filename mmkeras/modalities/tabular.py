@@ -13,8 +13,10 @@ class Tabular(Modality):
 
     Args:
         numbers, categories, dates: names of columns. Dates are written as in 2024-12-31.
-        statistics, vocabularies: see `TabularPreprocessor`; None to learn them from the training rows.
+        statistics, vocabularies, quantiles: see `TabularPreprocessor`; None to learn them from the training rows.
         vocabulary_size: how many values of a column of categories to learn at most.
+        normalization: of the numbers: `"standard"`, `"log"`, `"quantile"`, or a dict by column; what is not named is
+            chosen from the training rows, and stands in `preprocessor.normalization` then.
         encoder: `"mlp"`, `"transformer"`, or an object from `mk.encoders`.
 
     Example:
@@ -36,6 +38,8 @@ class Tabular(Modality):
         statistics: Mapping[str, Sequence[float]] | None = None,
         vocabularies: Mapping[str, Sequence[str]] | None = None,
         vocabulary_size: int | None = None,
+        normalization: str | Mapping[str, str] | None = None,
+        quantiles: Mapping[str, Sequence[Sequence[float]]] | None = None,
         encoder: str | Encoder = "mlp",
     ):
         super().__init__(
@@ -46,6 +50,8 @@ class Tabular(Modality):
             statistics=statistics,
             vocabularies=vocabularies,
             vocabulary_size=vocabulary_size,
+            normalization=normalization,
+            quantiles=quantiles,
         )
 
     def source_columns(self, name):

@@ -14,6 +14,13 @@ from mmkeras.data.numbers import ROUNDING, advise, measure, parse_number, parse_
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.lookup import learn_values, make_table
+from mmkeras.preprocessing.normalization import (
+    NORMALIZATIONS,
+    choose_normalization,
+    learn_quantiles,
+    learn_statistics,
+    normalize,
+)
 
 _DATE_FEATURES = ("day", "weekday_sin", "weekday_cos", "season_sin", "season_cos")
 _NO_NUMBER, _NO_DATE = "not a number", "not a date"
@@ -23,16 +30,22 @@ _NO_NUMBER, _NO_DATE = "not a number", "not a date"
 class TabularPreprocessor(Preprocessor):
     """Cells of several columns to features `(features, 2)`, float32: for each its value, and 1 where it is missing.
 
-    The value of a number is `(x - mean) / deviation`, or 0 where all training rows had the same. That of a category is
-    its index in the vocabulary, from 1, and 0 for a value that was not among them. A date (ISO 8601) gives five
-    features: the day, normalized as a number, and sine and cosine of the day of the week and of the year. The value of
-    a missing cell is 0.
+    The value of a number is `(x - mean) / deviation`, or 0 where all training rows had the same; where a tail of its
+    distribution is long, the same of its logarithm, or its normal score. That of a category is its index in the
+    vocabulary, from 1, and 0 for a value that was not among them. A date (ISO 8601) gives five features: the day,
+    normalized as a number, and sine and cosine of the day of the week and of the year. The value of a missing cell is
+    0.
 
     Args:
         numbers, categories, dates: names of columns.
-        statistics: `[mean, deviation]` by column of numbers or dates (days since 1970); None to learn them by `adapt`.
+        statistics: `[mean, deviation]` by column of numbers (with `"log"`, of the logarithms) or dates (days since
+            1970); None to learn them by `adapt`.
         vocabularies: values by column of categories; None to learn them by `adapt`.
         vocabulary_size: how many values of a column to learn at most, the most frequent ones.
+        normalization: `"standard"`, `"log"` or `"quantile"` for all numbers, or a dict by column; None, and for
+            columns that it does not name, `adapt` chooses from the training rows, and `"standard"` holds where
+            `statistics` are given. Afterwards it is the dict.
+        quantiles: numbers of the column and their normal scores, by column of numbers; learned with `statistics`.
 
     Example:
 
@@ -52,6 +65,8 @@ class TabularPreprocessor(Preprocessor):
         statistics: Mapping[str, Sequence[float]] | None = None,
         vocabularies: Mapping[str, Sequence[str]] | None = None,
         vocabulary_size: int = 1000,
+        normalization: str | Mapping[str, str] | None = None,
+        quantiles: Mapping[str, Sequence[Sequence[float]]] | None = None,
     ):
         self.numbers, self.categories, self.dates = (list(map(str, names)) for names in (numbers, categories, dates))
         self.parts = (*self.numbers, *self.categories, *self.dates)
@@ -63,8 +78,26 @@ class TabularPreprocessor(Preprocessor):
         self.statistics = None if statistics is None else dict(statistics)
         self.vocabularies = None if vocabularies is None else {name: list(v) for name, v in vocabularies.items()}
         self.vocabulary_size = vocabulary_size
+        self.normalization = self._read_normalization(normalization)
+        self.quantiles = {} if quantiles is None else {name: list(map(list, q)) for name, q in quantiles.items()}
+        lacking = [
+            name for name, kind in self.normalization.items() if kind == "quantile" and name not in self.quantiles
+        ]
+        if self.is_adapted and lacking:
+            raise ValueError(f"Columns normalized by their quantiles need `quantiles` beside `statistics`: {lacking}.")
         self._tables = None
         self._known = None  # the vocabularies as sets
+
+    def _read_normalization(self, given):
+        """A name for all numbers, or a dict, to the names by column that are known so far."""
+        names = dict.fromkeys(self.numbers, given) if isinstance(given, str) else dict(given or {})
+        for column, name in names.items():
+            if column not in self.numbers or name not in NORMALIZATIONS:
+                raise ValueError(
+                    f"`normalization` is one of {NORMALIZATIONS}, or a dict from a column of `numbers` to one of them. "
+                    f"Received: normalization={given!r}, numbers={self.numbers}"
+                )
+        return names
 
     @property
     def raw_shape(self):
@@ -81,6 +114,17 @@ class TabularPreprocessor(Preprocessor):
         """For each feature how many categories it has, the unknown one included; 0 for a number."""
         categories = [1 + len(self.vocabularies[name]) for name in self.categories]
         return [0] * len(self.numbers) + categories + [0] * len(_DATE_FEATURES) * len(self.dates)
+
+    @property
+    def edges(self) -> list[list[float]]:
+        """For each feature the normalized quantiles of its numbers, rising: bins with as many rows each; else empty."""
+        edges = [
+            np.unique(self._normalize(name, np.array(self.quantiles[name])[:, 0])).tolist()
+            if self.quantiles.get(name)
+            else []
+            for name in self.numbers
+        ]
+        return edges + [[] for _ in self.feature_names[len(self.numbers) :]]
 
     @property
     def shape(self):
@@ -101,7 +145,13 @@ class TabularPreprocessor(Preprocessor):
                     if not np.all(are_usable):
                         wrong = filled[int(np.argmin(are_usable))]
                         raise ValueError(f"Column '{name}' of Tabular holds a cell that it cannot use: {wrong!r}.")
-                    self.statistics[name] = measure(values.numpy())
+                    values = values.numpy()
+                    if parse is parse_numbers:
+                        chosen = self.normalization.setdefault(name, choose_normalization(values))
+                        self.statistics[name] = learn_statistics(values, chosen)
+                        self.quantiles[name] = learn_quantiles(values)
+                    else:
+                        self.statistics[name] = measure(values)
             if constant := [name for name in self.statistics if self.statistics[name][1] == 0]:
                 warnings.warn(
                     f"The columns {constant} have the same value in all rows, or none at all, from which nothing can "
@@ -146,8 +196,8 @@ class TabularPreprocessor(Preprocessor):
         return dict(zip(self.parts, tf.unstack(strip(batch), axis=1), strict=True))
 
     def _normalize(self, name, values):
-        mean, deviation = self.statistics[name]
-        return tf.cast((values - mean) / deviation, tf.float32) if deviation else tf.zeros_like(values, tf.float32)
+        kind = self.normalization.get(name, "standard")
+        return normalize(values, kind, self.statistics[name], self.quantiles.get(name))
 
     def find_errors(self, batch):
         kinds = []
@@ -198,6 +248,8 @@ class TabularPreprocessor(Preprocessor):
             "statistics": self.statistics,
             "vocabularies": self.vocabularies,
             "vocabulary_size": self.vocabulary_size,
+            "normalization": self.normalization,
+            "quantiles": self.quantiles,
         }
 
 

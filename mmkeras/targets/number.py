@@ -11,6 +11,7 @@ from mmkeras.data.report import Finding
 from mmkeras.targets.base import Target
 
 _SAME = 0.05
+_METRICS = {"r2": keras.metrics.R2Score, "rmse": keras.metrics.RootMeanSquaredError}  # beside the names Keras knows
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -89,6 +90,9 @@ class NumberTarget(Target):
     def prepare_loss(self, truth, output):
         means, deviations = (ops.convert_to_tensor(part, "float32") for part in zip(*self.statistics, strict=True))
         return (ops.cast(truth, "float32") - means) / deviations, (output - means) / deviations
+
+    def prepare_metric(self, metric):
+        return _METRICS[metric](name=metric) if isinstance(metric, str) and metric in _METRICS else metric
 
     def decode(self, outputs):
         """Each number, `(batch,)`, under the name of its column."""

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.backbone import Backbone
+from mmkeras.callbacks import StopAtNaN
 from mmkeras.data import Source, read
 from mmkeras.data.names import name_uniquely, refuse_unknown
 from mmkeras.data.numbers import parse_number
@@ -295,7 +296,11 @@ class Task(RowModel):
         super()._maybe_symbolic_build(iterator, data_batch)
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
-        """Keras's; a `CosineToEnd` is told how many steps there will be."""
+        """Keras's; a `CosineToEnd` is told how many steps there will be.
+
+        Raises:
+            ValueError: names the batch after which the loss is no finite number, and the inputs that hold such.
+        """
         _refuse_source(x, "fit")
         _refuse_source(kwargs.get("validation_data"), "fit")
         schedule = getattr(getattr(self, "optimizer", None), "_learning_rate", None)
@@ -305,7 +310,12 @@ class Task(RowModel):
                 int(keras.ops.convert_to_numpy(self.optimizer.iterations)),
                 steps * (epochs - kwargs.get("initial_epoch", 0)),
             )
-        return super().fit(x, y, batch_size, epochs, **kwargs)
+        callbacks = kwargs.pop("callbacks", None)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            data = x if y is None else (x, y)
+            callbacks = [*(callbacks if isinstance(callbacks, list | tuple) else [callbacks]), StopAtNaN(data)]
+            callbacks = [callback for callback in callbacks if callback is not None]
+        return super().fit(x, y, batch_size, epochs, callbacks=callbacks, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
         _refuse_source(x, "evaluate")

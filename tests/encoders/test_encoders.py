@@ -61,7 +61,15 @@ def declare(encoder, length):
         return mk.Video(frames=length, size=16, encoder=encoder)
     if kind == "history":
         return mk.History(sequence_length=length, items=["a", "b"], encoder=encoder)
-    return mk.Tabular(["a"], ["c"], ["d"], {"a": (0, 1), "d": (0, 1)}, {"c": ["x", "y"]}, encoder=encoder)
+    return mk.Tabular(
+        ["a", "b"],
+        ["c"],
+        ["d"],
+        statistics={"a": (0, 1), "b": (0, 1), "d": (0, 1)},
+        vocabularies={"c": ["x", "y"]},
+        quantiles={"a": [(-1, -0.9), (0, 0), (2, 0.9)]},
+        encoder=encoder,
+    )
 
 
 def make_content(modality, rows=4):

@@ -28,7 +28,7 @@ class TabularMLP(Encoder):
         self.dropout = dropout
 
     def encode(self, inputs, preprocessor):
-        tokens = FeatureTokenizer(preprocessor.cardinalities, self.units, name="tokenizer")(inputs)
+        tokens = FeatureTokenizer(preprocessor.cardinalities, self.units, preprocessor.edges, name="tokenizer")(inputs)
         hidden = keras.layers.Dense(self.units, "relu", name="hidden")(
             keras.layers.Flatten("channels_last", name="flatten")(tokens)
         )

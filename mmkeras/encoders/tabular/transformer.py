@@ -28,7 +28,7 @@ class TabularTransformer(AttentionEncoder):
     """
 
     def encode(self, inputs, preprocessor):
-        tokens = FeatureTokenizer(preprocessor.cardinalities, self.units, name="tokenizer")(inputs)
+        tokens = FeatureTokenizer(preprocessor.cardinalities, self.units, preprocessor.edges, name="tokenizer")(inputs)
         mask = ops.ones_like(tokens[:, :, 0], dtype="bool")
         # A feature has a bias of its own, which tells it from the others.
         tokens = self.attend(tokens, mask, has_order=False)

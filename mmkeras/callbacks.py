@@ -1,0 +1,131 @@
+"""Callbacks of `fit`."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+_LOW_IS_GOOD = ("loss", "error", "crossentropy", "divergence", "poisson", "logcosh")
+
+
+def best(patience: int | None = None) -> keras.callbacks.Callback:
+    """Keeps the weights of the best epoch, and stops where none has been better for long.
+
+    The best is the epoch with the best value, on the validation rows, of the first metric that the model was compiled
+    with: accuracy of a classifier, mean absolute error of a regressor. A loss is no good judge: it grows when a model
+    is too sure of a few wrong answers, while more and more of them are right.
+
+    Args:
+        patience: epochs without a better one after which training stops; None never to stop.
+
+    Raises:
+        ValueError: in `fit`, without validation rows.
+
+    Example::
+
+        model.fit(batches, validation_data=others, epochs=50, callbacks=[mk.callbacks.best(patience=10)])
+    """
+    return _Best(patience)
+
+
+class _Best(keras.callbacks.Callback):
+    def __init__(self, patience):
+        super().__init__()
+        if patience is not None and patience < 1:
+            raise ValueError(f"`patience` is at least 1 epoch, or None. Received: patience={patience}")
+        self.patience = patience
+        self._stopping = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._stopping is None:
+            self._stopping = self._choose(logs or {})
+        self._stopping.on_epoch_end(epoch, logs)
+
+    def _choose(self, logs):
+        """Keras's callback, on the metric that is known now that an epoch has ended."""
+        names = [name.removeprefix("val_") for name in logs if name.startswith("val_")]
+        if not names:
+            raise ValueError("mk.callbacks.best compares epochs on validation rows: fit(..., validation_data=...).")
+        order = [name for name in logs if name in names and name != "loss"]
+        metric = order[0] if order else "loss"
+        stopping = keras.callbacks.EarlyStopping(
+            f"val_{metric}",
+            mode="min" if any(part in metric for part in _LOW_IS_GOOD) else "max",
+            patience=self.patience or 10**9,
+            restore_best_weights=True,
+        )
+        stopping.set_model(self.model)
+        stopping.on_train_begin()
+        return stopping
+
+    def on_train_begin(self, logs=None):
+        self._stopping = None
+
+    def on_train_end(self, logs=None):
+        if self._stopping is not None:
+            self._stopping.on_train_end(logs)
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """Ends `fit` with an error where the loss, or a weight, is no finite number any more, and says what input is none.
+
+    Weights are looked at after each epoch: ReLU takes NaN for 0, so that a model that has lost its weights may go on
+    with a loss that looks sound.
+
+    Args:
+        data: a dataset, or the tuple of inputs and targets, that `fit` was given.
+    """
+
+    def __init__(self, data):
+        super().__init__()
+        self.data = data
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = (logs or {}).get("loss", 0)
+        if not np.isfinite(loss):
+            raise ValueError(f"The loss is {loss} at batch {batch} of epoch {self.epoch + 1}. {self._find_cause()}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        for variable in self.model.trainable_variables:
+            if not bool(ops.all(ops.isfinite(variable.value))):
+                raise ValueError(f"Weights '{variable.path}' are NaN after epoch {epoch + 1}. {self._find_cause()}")
+
+    def _find_cause(self):
+        if wrong := _find_not_finite(self.data):
+            return f"What is no finite number: {', '.join(wrong)}. Correct these rows, or leave them out."
+        return (
+            "All inputs are finite: the learning rate may be too high, or the loss does not fit the targets. Try "
+            "compile(keras.optimizers.Adam(1e-4, global_clipnorm=1.0), ...)."
+        )
+
+
+def _find_not_finite(data):
+    """What the parts of the data are called that hold NaN or infinity, with the first batch and row, from 0."""
+    if not isinstance(data, tf.data.Dataset | tuple):
+        return []
+    found = {}
+    for number, batch in enumerate([data] if isinstance(data, tuple) else data):
+        for name, part, present in _name_parts(batch):
+            array = np.asarray(part)
+            if name in found or array.dtype.kind != "f":
+                continue
+            rows = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+            if present is not None:
+                rows &= np.asarray(present)  # what an absent modality holds is not read
+            if rows.any():
+                found[name] = f"{name} (first in row {int(rows.argmax())} of batch {number})"
+    return list(found.values())
+
+
+def _name_parts(batch):
+    """Name, array and presence of inputs, targets and weights."""
+    parts = batch if isinstance(batch, tuple) else (batch,)
+    for kind, part in zip(("input", "target", "weight"), parts, strict=False):
+        if isinstance(part, dict):
+            yield from ((f"'{name}'", value, part.get(f"{name}_present")) for name, value in part.items())
+        elif part is not None:
+            yield f"the {kind}", part, None

@@ -1,0 +1,104 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import mmkeras as mk
+
+
+@pytest.fixture
+def model():
+    table = mk.Tabular(["a"], statistics={"a": (0, 1)}, vocabularies={}, encoder=mk.encoders.TabularMLP(units=4))
+    model = mk.Classifier({"table": table}, ["no", "yes"])
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy", "log_loss"])
+    return model
+
+
+def make_rows(count, seed=0):
+    random = np.random.default_rng(seed)
+    values = random.normal(size=(count, 1, 2)).astype("float32") * [1, 0]
+    inputs = {"table": values.astype("float32"), "table_present": np.ones(count, bool)}
+    return inputs, (values[:, 0, 0] > 0).astype(int)
+
+
+class Script(keras.callbacks.Callback):
+    """Overwrites what an epoch was measured to be; before the others."""
+
+    def __init__(self, **values):
+        super().__init__()
+        self.values = values
+        self.weights = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs.update({name: values[epoch] for name, values in self.values.items()})
+        self.weights.append(self.model.get_weights())
+
+
+def test_the_best_epoch_by_the_first_metric_is_kept(model):
+    script = Script(val_accuracy=[0.5, 0.9, 0.7, 0.6, 0.6], val_loss=[5.0, 4.0, 3.0, 2.0, 1.0])
+    history = model.fit(
+        *make_rows(64),
+        validation_data=make_rows(16, 1),
+        epochs=5,
+        callbacks=[script, mk.callbacks.best(patience=2)],
+        verbose=0,
+    )
+    assert len(history.epoch) == 4
+    assert all(np.array_equal(*pair) for pair in zip(model.get_weights(), script.weights[1], strict=True))
+
+
+def test_it_never_stops_without_patience_and_begins_anew_with_each_fit(model):
+    keep = mk.callbacks.best()
+    for accuracy in ([0.9, 0.5, 0.5], [0.5, 0.6, 0.1]):
+        script = Script(val_accuracy=accuracy)
+        rows = {"validation_data": make_rows(16, 1), "epochs": 3, "verbose": 0}
+        assert len(model.fit(*make_rows(64), callbacks=[script, keep], **rows).epoch) == 3
+        expected = script.weights[int(np.argmax(accuracy))]
+        assert all(np.array_equal(*pair) for pair in zip(model.get_weights(), expected, strict=True))
+
+
+def test_of_an_error_the_lowest_is_best(model):
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["log_loss"])
+    script = Script(val_log_loss=[0.5, 0.1, 0.7])
+    model.fit(
+        *make_rows(64),
+        validation_data=make_rows(16, 1),
+        epochs=3,
+        callbacks=[script, mk.callbacks.best()],
+        verbose=0,
+    )
+    assert all(np.array_equal(*pair) for pair in zip(model.get_weights(), script.weights[1], strict=True))
+
+
+def test_it_needs_validation_rows_and_patience(model):
+    with pytest.raises(ValueError, match="compares epochs on validation rows: fit"):
+        model.fit(*make_rows(64), callbacks=[mk.callbacks.best()], verbose=0)
+    with pytest.raises(ValueError, match="at least 1 epoch, or None. Received: patience=0"):
+        mk.callbacks.best(patience=0)
+
+
+def test_weights_that_are_lost_name_the_input(model):
+    inputs, labels = make_rows(64)
+    inputs["table"][37] = np.nan
+    with pytest.raises(ValueError, match=r"are NaN after epoch 1. What is no .* 'table' \(first in row 37"):
+        model.fit(inputs, labels, batch_size=16, shuffle=False, verbose=0)
+    dataset = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(16)
+    with pytest.raises(ValueError, match=r"'table' \(first in row 5 of batch 2\)"):
+        model.fit(dataset, verbose=0)
+
+
+def test_a_loss_that_bursts_names_the_learning_rate(model):
+    inputs, labels = make_rows(64)
+    model.compile(keras.optimizers.SGD(1e38), "sparse_categorical_crossentropy")
+    with pytest.raises(
+        ValueError, match=r"The loss is (nan|inf) at batch \d of epoch 1. All inputs are finite: the learning rate"
+    ):
+        model.fit(inputs, labels, batch_size=16, epochs=5, verbose=0)
+
+
+def test_what_an_absent_modality_holds_is_not_blamed(model):
+    inputs, labels = make_rows(64)
+    inputs["table"][3] = np.inf
+    inputs["table_present"][3] = False
+    history = model.fit(inputs, labels, verbose=0)
+    assert np.isfinite(history.history["loss"][0])
