@@ -40,6 +40,7 @@ from mmkeras.pipeline import prepare as prepare
 from mmkeras.preprocessing import tokenizers as tokenizers
 from mmkeras.row_model import RowModel as RowModel
 from mmkeras.tasks import Classifier as Classifier
+from mmkeras.tasks import MultiTask as MultiTask
 from mmkeras.tasks import Regressor as Regressor
 from mmkeras.tasks import Task as Task
 from mmkeras.weights import move_weights as move_weights

@@ -127,3 +127,59 @@ class OneHotLabels(keras.metrics.Metric):
     @classmethod
     def from_config(cls, config):
         return cls(keras.saving.deserialize_keras_object(config["metric"]), config["name"])
+
+
+def is_known(truth):
+    """Which rows have a label, bool `(batch,)`: a missing class is -1, a missing number NaN."""
+    labels = ops.reshape(truth, (ops.shape(truth)[0], -1))
+    known = ops.isfinite(labels) if "float" in keras.backend.standardize_dtype(labels.dtype) else labels >= 0
+    return ops.all(known, axis=1)
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class OfKnown(keras.metrics.Metric):
+    """A Keras metric of the rows that have a label.
+
+    Args:
+        metric: an object from `keras.metrics`, or its name.
+
+    Call arguments:
+        y_true: tensor `(batch, ...)`, -1 or NaN where there is no label.
+        y_pred: tensor `(batch, ...)`.
+
+    Example:
+
+    >>> metric = OfKnown("mae")
+    >>> metric.update_state(np.array([[1.0], [np.nan]]), np.array([[3.0], [9.0]]))
+    >>> float(metric.result())
+    2.0
+    """
+
+    def __init__(self, metric, name=None, **kwargs):
+        if metric in ("accuracy", "acc"):
+            metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        metric = keras.metrics.get(metric)
+        super().__init__(name=name or metric.name, **kwargs)
+        self.metric = metric
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        known = is_known(y_true)
+        weights = ops.cast(known, "float32")
+        if sample_weight is not None:
+            weights = weights * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
+        shape = (-1, *[1] * (len(y_true.shape) - 1))
+        y_true = ops.where(ops.reshape(known, shape), y_true, ops.zeros_like(y_true))
+        return self.metric.update_state(y_true, y_pred, weights)
+
+    def result(self):
+        return self.metric.result()
+
+    def reset_state(self):
+        self.metric.reset_state()
+
+    def get_config(self):
+        return {"metric": keras.saving.serialize_keras_object(self.metric), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["metric"]), config["name"])

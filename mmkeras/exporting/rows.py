@@ -22,13 +22,13 @@ class ProofRows:
         raw: for each input its raw cells, an array of text and bytes `(rows, *raw_shape)`, `""` for missing.
         tensors: what the preprocessor makes of them.
         expected: outputs of the Keras model by their names in artifacts, each `(rows, ...)`.
-        targets: what the loss takes of the first rows, `(labeled rows, ...)`; None without labels.
+        targets: what the loss takes of the first rows, `(labeled rows, ...)`, or a dict of such; None without labels.
     """
 
     raw: dict[str, np.ndarray]
     tensors: dict[str, np.ndarray]
     expected: dict[str, np.ndarray]
-    targets: np.ndarray | None
+    targets: np.ndarray | dict[str, np.ndarray] | None
 
     def __len__(self):
         return len(next(iter(self.raw.values())))
@@ -37,7 +37,8 @@ class ProofRows:
         """The metrics of the labeled rows by name; none without labels."""
         if self.targets is None:
             return {}
-        return target.measure({name: array[: len(self.targets)] for name, array in outputs.items()}, self.targets)
+        count = len(tf.nest.flatten(self.targets)[0])
+        return target.measure({name: array[:count] for name, array in outputs.items()}, self.targets)
 
     def count_missing(self) -> dict[str, int]:
         return {name: int(np.sum(~self.tensors[f"{name}_present"])) for name in self.raw}

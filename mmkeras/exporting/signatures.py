@@ -3,6 +3,7 @@
 import json
 import math
 
+import keras
 import tensorflow as tf
 
 from mmkeras.preprocessing.base import require
@@ -90,7 +91,7 @@ def describe(model, on_error: str = "report") -> dict:
         for name, spec in model.preprocessor.tensor_specs().items()
     }
     errors = [ERROR] if on_error == "report" else []
-    outputs = model.name_outputs(tf.zeros((1, *model.output_shape[1:])))
+    outputs = model.name_outputs(keras.tree.map_structure(lambda spec: tf.zeros((1, *spec.shape[1:])), model.output))
     answers = [*outputs, *model.target.decode(outputs), *errors]
     return {
         "task": type(model).__name__,

@@ -1,4 +1,5 @@
 from mmkeras.layers.attention import AttentionBlock as AttentionBlock
+from mmkeras.layers.motion import FrameMotion as FrameMotion
 from mmkeras.layers.pooling import AttentionPooling as AttentionPooling
 from mmkeras.layers.position import PositionEmbedding as PositionEmbedding
 from mmkeras.layers.presence import MaskTokens as MaskTokens
@@ -7,4 +8,5 @@ from mmkeras.layers.presence import ModalityDropout as ModalityDropout
 from mmkeras.layers.presence import ZeroAbsent as ZeroAbsent
 from mmkeras.layers.spectrogram import LogMelSpectrogram as LogMelSpectrogram
 from mmkeras.layers.spectrogram_masking import SpectrogramMasking as SpectrogramMasking
+from mmkeras.layers.spectrogram_rolling import SpectrogramRolling as SpectrogramRolling
 from mmkeras.layers.tabular import FeatureTokenizer as FeatureTokenizer

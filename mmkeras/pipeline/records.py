@@ -170,7 +170,11 @@ class _Parser:
                 batch[names[part]] = _decode_tensors(parsed[key], specs[part])
             batch[names["present"]] = tf.strings.length(parsed[name]) > 0
         tensors = self.row_preprocessor.prepare_batch(batch)
-        return tensors if self.targets is None else (tensors, *(tf.gather(target, index) for target in self.targets))
+        return (
+            tensors
+            if self.targets is None
+            else (tensors, *tf.nest.map_structure(lambda array: tf.gather(array, index), self.targets))
+        )
 
 
 def _list_parts(name, preprocessor):

@@ -20,6 +20,7 @@ class Target:
     Attributes:
         columns: names of the columns.
         output_name: what the output of the model is called.
+        default_loss, default_metrics: as for `compile`, what a task is trained and measured by if nothing is said.
         output_units: how many logits a head gives.
         answer_names: what `decode` gives besides the answer of each column.
         score_name: what `score` measures.
@@ -31,6 +32,8 @@ class Target:
     output_units: int
     answer_names: Sequence[str] = ()
     score_name: str
+    default_loss: str | Mapping[str, str]
+    default_metrics: Sequence[str] | Mapping[str, Sequence[str]]
     has_classes = False
 
     @property
@@ -58,13 +61,30 @@ class Target:
         """Logits `(batch, output_units)` to the output of the model, by a layer of this name."""
         raise NotImplementedError
 
+    @property
+    def output_names(self) -> Sequence[str]:
+        """What the outputs of the model are called in artifacts."""
+        return [self.output_name]
+
+    def name_outputs(self, outputs) -> dict:
+        """The outputs of the model by these names."""
+        return {self.output_name: outputs}
+
     def prepare_loss(self, truth, output):
         """What `encode` gives, and the output, in the form in which the loss compares them."""
         return truth, output
 
+    def weigh(self, truth, sample_weight):
+        """The weights of the rows in the loss, as `compile` takes them; None for equal ones."""
+        return sample_weight
+
     def prepare_metric(self, metric):
         """A metric as for `compile`, in the form that takes what `encode` gives, and the output."""
         return metric
+
+    def prepare_metrics(self, metrics):
+        """The same for all that `compile` is given."""
+        return [self.prepare_metric(metric) for metric in metrics] if isinstance(metrics, list | tuple) else metrics
 
     def decode(self, outputs: Mapping) -> dict:
         """Outputs to answers by name, TensorFlow ops only: what the raw signature says besides the outputs."""

@@ -46,6 +46,8 @@ class ClassTarget(Target):
     output_name = "probabilities"
     answer_names = ("probability",)
     score_name = "accuracy"
+    default_loss = "sparse_categorical_crossentropy"
+    default_metrics = ("accuracy",)
     has_classes = True
 
     def __init__(self, column: str = "label", classes: Sequence | None = None):

@@ -34,6 +34,8 @@ class NumberTarget(Target):
     """
 
     score_name = "r2_score"
+    default_loss = "mse"
+    default_metrics = ("mae", "mse", "r2_score")
     output_name = "values"
 
     def __init__(self, columns: str | Sequence[str], statistics: Sequence[Sequence[float]] | None = None):
@@ -80,7 +82,9 @@ class NumberTarget(Target):
     def encode(self, cells):
         """The numbers in the units of their columns, float32 `(rows, columns)`."""
         rows = self._to_rows(cells)
-        return np.array([[parse_number(cell) for cell in row] for row in rows], "float32").reshape(len(rows), -1)
+        return np.array([[parse_number(cell) for cell in row] for row in rows], "float32").reshape(
+            len(rows), len(self.columns)
+        )
 
     def activate(self, logits, name):
         means, deviations = zip(*self.statistics, strict=True)

@@ -1,3 +1,4 @@
 from mmkeras.tasks.base import Task as Task
 from mmkeras.tasks.classifier import Classifier as Classifier
+from mmkeras.tasks.multi_task import MultiTask as MultiTask
 from mmkeras.tasks.regressor import Regressor as Regressor

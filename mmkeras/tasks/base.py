@@ -28,7 +28,7 @@ AUXILIARY_WEIGHT = 0.5  # by benchmarks/fusion.py
 class Task(RowModel):
     """A backbone, a head that gives logits, and a target that makes answers of them, as one functional Keras model.
 
-    A subclass says in `make_target` what it predicts, and by which loss and metrics `from_source` compiles it.
+    A subclass says in `make_target` what it predicts.
 
     Args:
         backbone: a `Backbone`; tasks on the same one share its variables.
@@ -45,8 +45,6 @@ class Task(RowModel):
         exported_names: for each output of the target what TFLite and ONNX files call it.
     """
 
-    default_loss: str
-    default_metrics: Sequence[str]
     target_arguments: Sequence[str] = ()
 
     def __init__(
@@ -62,14 +60,15 @@ class Task(RowModel):
             if not weight >= 0:
                 raise ValueError(f"`{key}` is 0 or more. Received: {key}={weight}")
         taken = {layer.name for layer in backbone.layers} | set(backbone.input)
+        exported_names = {name: name_uniquely(name, taken) for name in target.output_names}
         output_name = name_uniquely(target.output_name, taken)
 
         # === Functional model ===
         _require_features(backbone, head)
         if backbone.fusion.needs_classes and not target.has_classes:
             raise ValueError(
-                f"{type(backbone.fusion).__name__} joins answers that are classes, and {type(self).__name__} predicts "
-                f"none. Use a fusion that takes any, such as 'mean_logits'. Received: target={target!r}"
+                f"{type(backbone.fusion).__name__} joins answers that are one class each, and {type(self).__name__} "
+                f"predicts others. Use a fusion that takes any, such as 'mean_logits'. Received: target={target!r}"
             )
         is_fused = len(backbone.modalities) > 1
         has_branches = is_fused and auxiliary_weight > 0
@@ -82,7 +81,12 @@ class Task(RowModel):
             answers = {key: target.activate(value, f"{head.name}-{key}-answer") for key, value in branches.items()}
             vectors = _connect_vectors(backbone, head.name) if is_aligned else {}
             present = {key: features["present"] for key, features in backbone.encoded.items()}
-            output = SideTensors(name=f"{head.name}-side", dtype="float32")(output, answers, vectors, present)
+            side = SideTensors(name=f"{head.name}-side", dtype="float32")
+            if isinstance(output, Mapping):
+                first = min(output)
+                output = {**output, first: side(output[first], answers, vectors, present)}
+            else:
+                output = side(output, answers, vectors, present)
         super().__init__(inputs=backbone.input, outputs=output, name=name)
 
         # === Config ===
@@ -92,7 +96,7 @@ class Task(RowModel):
         self.head = head
         self.auxiliary_weight = auxiliary_weight
         self.alignment_weight = alignment_weight
-        self.exported_names = {target.output_name: output_name}
+        self.exported_names = exported_names
         self._unused = {
             id(variable) for variable in backbone.find_unused(_find_used(backbone, head, bool(branches), is_aligned))
         }
@@ -162,7 +166,9 @@ class Task(RowModel):
     def compile_default(self, optimizer=None, loss=None):
         """`compile` with what `from_source` takes where nothing is given."""
         optimizer = optimizer or keras.optimizers.Adam(CosineToEnd())
-        self.compile(optimizer, loss or self.default_loss, metrics=list(self.default_metrics))
+        metrics = self.target.default_metrics
+        metrics = dict(metrics) if isinstance(metrics, Mapping) else list(metrics)
+        self.compile(optimizer, loss or self.target.default_loss, metrics=metrics)
 
     def has_target(self, source: Source) -> bool:
         """Whether the rows say what the task predicts, at least some of them."""
@@ -258,7 +264,7 @@ class Task(RowModel):
 
     def name_outputs(self, outputs) -> dict:
         """The outputs of the model by the names of the target."""
-        return {self.target.output_name: outputs}
+        return self.target.name_outputs(outputs)
 
     def _decode(self, outputs):
         return self.target.decode(self.name_outputs(outputs))
@@ -274,10 +280,7 @@ class Task(RowModel):
         From here on `predict_rows` sees what changed in the layers, as `predict` does.
         """
         self._reset_graph()
-        fitted = [
-            [self.target.prepare_metric(metric) for metric in given] if isinstance(given, list | tuple) else given
-            for given in (metrics, weighted_metrics)
-        ]
+        fitted = [self.target.prepare_metrics(given) for given in (metrics, weighted_metrics)]
         super().compile(optimizer, loss, loss_weights, *fitted, *args, **kwargs)
 
     def compile_from_config(self, config):
@@ -329,13 +332,14 @@ class Task(RowModel):
         """Keras's, on what the target prepared of truth and output; in training with the losses of each modality alone
         and of their alignment.
         """
-        loss = super().compute_loss(x, *self.target.prepare_loss(y, y_pred), sample_weight, training)
+        weights = self.target.weigh(y, sample_weight)
+        loss = super().compute_loss(x, *self.target.prepare_loss(y, y_pred), weights, training)
         if not training:
             return loss
         side = read_side_tensors(y_pred)
         if side["branches"]:
             branches = [(*self.target.prepare_loss(y, answer), present) for answer, present in side["branches"]]
-            loss = loss + self.auxiliary_weight * measure_branches(self.loss, branches, sample_weight)
+            loss = loss + self.auxiliary_weight * measure_branches(self.loss, branches, weights)
         if side["vectors"]:
             loss = loss + self.alignment_weight * measure_alignment(y, side["vectors"], sample_weight)
         return loss

@@ -38,8 +38,6 @@ class Classifier(DenseTask):
     dict_keys(['label', 'probability'])
     """
 
-    default_loss = "sparse_categorical_crossentropy"
-    default_metrics = ("accuracy",)
     target_arguments = ("classes",)
 
     def __init__(

@@ -38,9 +38,6 @@ class Regressor(DenseTask):
     dict_keys(['width', 'height'])
     """
 
-    default_loss = "mse"
-    default_metrics = ("mae", "mse", "r2_score")
-
     def __init__(
         self,
         modalities: Mapping[str, Modality] | None = None,

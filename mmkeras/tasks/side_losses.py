@@ -40,8 +40,12 @@ class SideTensors(keras.layers.Layer):
 
 
 def read_side_tensors(output) -> dict[str, list]:
-    """The `branches` and `vectors` that `SideTensors` left with an output, each with its presence; none without it."""
-    return getattr(output, _ATTRIBUTE, {"branches": [], "vectors": []})
+    """The `branches` and `vectors` that `SideTensors` left with an output, each with its presence; none without it.
+
+    Of several outputs the first by name has them.
+    """
+    first = output[min(output)] if isinstance(output, dict) else output
+    return getattr(first, _ATTRIBUTE, {"branches": [], "vectors": []})
 
 
 def measure_branches(loss, branches: list[tuple], sample_weight=None):
@@ -51,7 +55,18 @@ def measure_branches(loss, branches: list[tuple], sample_weight=None):
         loss: as `compile` takes it.
         branches: for each its truth, its output, and its presence, bool `(batch,)`.
         sample_weight: of the rows, or None.
+
+    Of several targets all three are dicts by their names, as for `compile`, and the losses are added up.
     """
+    if isinstance(loss, dict):
+        return sum(
+            measure_branches(
+                function,
+                [(truth[name], output[name], present) for truth, output, present in branches],
+                None if sample_weight is None else sample_weight[name],
+            )
+            for name, function in loss.items()
+        )
     function = keras.losses.get(loss)
     function = function if isinstance(function, keras.losses.Loss) else _FunctionLoss(function)
     losses = []
@@ -69,13 +84,14 @@ def measure_alignment(truth, vectors: list[tuple], sample_weight=None):
     Khosla et al., "Supervised Contrastive Learning" (2020).
 
     Args:
-        truth: tensor `(batch, ...)`.
+        truth: tensor `(batch, ...)`, or a dict of such.
         vectors: for each modality its vectors `(batch, units)`, and its presence, bool `(batch,)`.
         sample_weight: of the rows, or None.
 
     Returns: a scalar; 0 where no row has two modalities.
     """
-    truth = ops.reshape(truth, (ops.shape(truth)[0], -1))
+    parts = [ops.reshape(ops.cast(part, "float32"), (ops.shape(part)[0], -1)) for part in keras.tree.flatten(truth)]
+    truth = ops.concatenate(parts, axis=1)
     differs = ops.any(ops.expand_dims(truth, 1) != ops.expand_dims(truth, 0), axis=-1)
     losses = []
     for (one, one_present), (other, other_present) in itertools.combinations(vectors, 2):

@@ -173,7 +173,9 @@ def test_a_fusion_of_tokens_names_the_encoder_that_gives_none():
 
 def test_votes_need_classes():
     target = mk.targets.NumberTarget(["width"], statistics=[(10, 2)])
-    with pytest.raises(ValueError, match="MajorityVote joins answers that are classes, and Regressor predicts none"):
+    with pytest.raises(
+        ValueError, match="MajorityVote joins answers that are one class each, and Regressor predicts others"
+    ):
         mk.Regressor({"image": mk.Image(size=8)}, target, "majority_vote")
     mk.Regressor({"image": mk.Image(size=8)}, target, "weighted_logits")
 

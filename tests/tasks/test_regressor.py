@@ -97,3 +97,14 @@ def test_rows_without_the_number_are_left_out_and_named(source, modalities):
 def test_a_target_that_knows_no_numbers_is_refused():
     with pytest.raises(ValueError, match="give `target` as mk.targets.NumberTarget"):
         mk.Regressor({"text": mk.Text()}, "price")
+
+
+def test_metrics_have_short_names(trained, source):
+    values = trained.evaluate(trained.dataset(source), return_dict=True, verbose=0)
+    copy = mk.Regressor.from_config(trained.get_config())
+    copy.set_weights(trained.get_weights())
+    copy.compile("adam", "mse", metrics=["r2", "rmse", "mae"])
+    short = copy.evaluate(copy.dataset(source), return_dict=True, verbose=0)
+    assert short["r2"] == pytest.approx(values["r2_score"], abs=1e-4)
+    assert short["mae"] == pytest.approx(values["mae"], rel=1e-4)
+    assert short["rmse"] > short["mae"]

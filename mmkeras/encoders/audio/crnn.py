@@ -1,8 +1,7 @@
 import keras
 
 from mmkeras.encoders.audio.spectrogram import SpectrogramEncoder, convolve
-from mmkeras.encoders.recurrent import read_in_order
-from mmkeras.layers import AttentionPooling
+from mmkeras.encoders.recurrent import heed, read_in_order
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -46,10 +45,7 @@ class AudioCRNN(SpectrogramEncoder):
         pools = [(2, 2) if block < 2 else (1, 2) for block in range(len(self.filters))]
         steps, mask = convolve(steps, mask, self.filters, pools)
         tokens, state = read_in_order(steps, mask, self.units, dropout=self.dropout, bidirectional=True)
-        heeded = AttentionPooling(self.units, name="pooling")(tokens, mask)
-        values = keras.layers.Concatenate(name="values")([heeded, state])
-        values = keras.layers.Dropout(self.dropout, name="dropout")(values)
-        return tokens, mask, keras.layers.Dense(self.units, name="values_dense")(values)
+        return tokens, mask, heed(tokens, mask, state, self.dropout)
 
     def get_config(self):
         return {**super().get_config(), "filters": list(self.filters)}

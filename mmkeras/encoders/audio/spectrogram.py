@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from mmkeras.encoders.base import Encoder
-from mmkeras.layers import LogMelSpectrogram, SpectrogramMasking
+from mmkeras.layers import LogMelSpectrogram, SpectrogramMasking, SpectrogramRolling
 
 
 class SpectrogramEncoder(Encoder):
@@ -31,15 +31,17 @@ class SpectrogramEncoder(Encoder):
         self.time_share = time_share
         self.band_share = band_share
 
-    def hear(self, samples, preprocessor, length):
+    def hear(self, samples, preprocessor, length, rolls: bool = False):
         """The log-mel spectrogram `(batch, steps, mel_bins)`, with mean 0 and variance 1 in each band, and its mask.
 
         Mean and variance of the bands are learned from the data (Ioffe and Szegedy, 2015). In training a span of time
-        and one of the bands are zeroed.
+        and one of the bands are zeroed; where it `rolls`, it begins anywhere (`mk.layers.SpectrogramRolling`).
         """
         spectrogram = LogMelSpectrogram(preprocessor.sample_rate, self.mel_bins, name="log_mel")
         steps, mask = spectrogram(samples), spectrogram.compute_frame_mask(length, samples.shape[-1])
         steps = keras.layers.BatchNormalization(momentum=0.9, name="bands_norm")(steps, mask=mask)
+        if rolls:
+            steps = SpectrogramRolling(name="spectrogram_rolling")(steps, mask)
         steps = SpectrogramMasking(self.time_share, self.band_share, name="spectrogram_masking")(steps, mask)
         return clear(steps, mask), mask
 

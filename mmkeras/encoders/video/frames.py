@@ -5,12 +5,20 @@ from keras import ops
 
 from mmkeras.encoders.base import Encoder
 from mmkeras.encoders.image.cnn import ImageCNN
+from mmkeras.layers import FrameMotion
 
 
-def read_frames(inputs, preprocessor, length, frame_encoder: Encoder):
+def find_real(preprocessor, length):
+    """Which frames are real, bool `(batch, frames)`."""
+    return ops.less(ops.arange(preprocessor.shape[0], dtype="int32"), ops.expand_dims(length, -1))
+
+
+def read_frames(inputs, preprocessor, length, frame_encoder: Encoder, motion: bool = False):
     """Vectors `(batch, frames, units)` of the frames, each normalized, and the mask of those that are real."""
     frames, *pixels = preprocessor.shape
-    mask = ops.less(ops.arange(frames, dtype="int32"), ops.expand_dims(length, -1))
+    mask = find_real(preprocessor, length)
+    if motion:
+        inputs = FrameMotion(name="motion")(inputs, mask)
     _, _, vectors = frame_encoder.encode(ops.reshape(inputs, (-1, *pixels)), preprocessor.image)
     vectors = ops.reshape(vectors, (-1, frames, vectors.shape[-1]))
     return keras.layers.LayerNormalization(name="frames_norm")(vectors), mask
@@ -22,14 +30,24 @@ class FrameEncoder(Encoder):
     Args:
         units: size of the tokens, one a frame, and of the pooled vector.
         frame_encoder: an encoder of images; None for `ImageCNN()`.
+        motion: whether it is given, in place of colors, what moves (`mk.layers.FrameMotion`).
     """
 
-    def __init__(self, units: int = 64, frame_encoder: Encoder | None = None):
+    def __init__(self, units: int = 64, frame_encoder: Encoder | None = None, motion: bool = False):
         super().__init__(units)
         self.frame_encoder = ImageCNN() if frame_encoder is None else frame_encoder
+        self.motion = motion
+
+    def read(self, inputs, preprocessor, length):
+        """`read_frames` with what the encoder was given."""
+        return read_frames(inputs, preprocessor, length, self.frame_encoder, self.motion)
 
     def get_config(self):
-        return {**super().get_config(), "frame_encoder": keras.saving.serialize_keras_object(self.frame_encoder)}
+        return {
+            **super().get_config(),
+            "frame_encoder": keras.saving.serialize_keras_object(self.frame_encoder),
+            "motion": self.motion,
+        }
 
     @classmethod
     def from_config(cls, config):

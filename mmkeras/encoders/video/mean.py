@@ -1,6 +1,6 @@
 import keras
 
-from mmkeras.encoders.video.frames import FrameEncoder, read_frames
+from mmkeras.encoders.video.frames import FrameEncoder
 from mmkeras.layers.pooling import average
 
 
@@ -14,6 +14,7 @@ class VideoMean(FrameEncoder):
     Args:
         units: size of the tokens and of the pooled vector.
         frame_encoder: an encoder of images; None for `ImageCNN()`.
+        motion: whether it is given, in place of colors, what moves (`mk.layers.FrameMotion`).
 
     Example:
 
@@ -23,6 +24,6 @@ class VideoMean(FrameEncoder):
     """
 
     def encode(self, inputs, preprocessor, length):
-        vectors, mask = read_frames(inputs, preprocessor, length, self.frame_encoder)
+        vectors, mask = self.read(inputs, preprocessor, length)
         tokens = keras.layers.Dense(self.units, activation="relu", name="frames_dense")(vectors)
         return tokens, mask, keras.layers.Dense(self.units, name="mean_dense")(average(tokens, mask))

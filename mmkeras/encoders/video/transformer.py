@@ -1,7 +1,8 @@
 import keras
 
 from mmkeras.encoders.attention import attend
-from mmkeras.encoders.video.frames import FrameEncoder, read_frames
+from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.video.frames import FrameEncoder
 from mmkeras.layers.pooling import average
 
 
@@ -16,6 +17,7 @@ class VideoTransformer(FrameEncoder):
     Args:
         units: size of the tokens and of the pooled vector.
         frame_encoder: an encoder of images; None for `ImageCNN()`.
+        motion: whether it is given, in place of colors, what moves (`mk.layers.FrameMotion`).
         num_layers: blocks.
         num_heads: attention heads; divides `units`.
         dropout: share of the tokens' values and of the attention weights that is dropped in training.
@@ -28,15 +30,21 @@ class VideoTransformer(FrameEncoder):
     """
 
     def __init__(
-        self, units: int = 64, frame_encoder=None, num_layers: int = 2, num_heads: int = 4, dropout: float = 0.1
+        self,
+        units: int = 64,
+        frame_encoder: Encoder | None = None,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        dropout: float = 0.1,
+        motion: bool = False,
     ):
-        super().__init__(units, frame_encoder)
+        super().__init__(units, frame_encoder, motion)
         self.num_layers = num_layers
         self.num_heads = num_heads
         self.dropout = dropout
 
     def encode(self, inputs, preprocessor, length):
-        vectors, mask = read_frames(inputs, preprocessor, length, self.frame_encoder)
+        vectors, mask = self.read(inputs, preprocessor, length)
         tokens = keras.layers.Dense(self.units, name="frames_dense")(vectors)
         tokens = attend(tokens, mask, self.num_layers, self.num_heads, self.dropout, prefix="frames_")
         return tokens, mask, keras.layers.Dense(self.units, name="mean_dense")(average(tokens, mask))

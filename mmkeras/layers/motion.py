@@ -1,0 +1,49 @@
+"""What moves in a video."""
+
+import keras
+from keras import ops
+
+_GRAY = (0.299, 0.587, 0.114)
+_MIDDLE = 127.5
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class FrameMotion(keras.layers.Layer):
+    """Frames to three gray channels: the difference from the mean frame, that from the frame before, and the frame.
+
+    What does not move, as a face or a room, is in the third channel alone. Differences are 127.5 where there are none,
+    so that all channels lie around the same value. The difference of the first frame is none. Own design; differences
+    of frames after Wang et al., "Temporal Segment Networks" (2016).
+
+    Call arguments:
+        frames: `(batch, frames, height, width, 3)`, red, green and blue in [0, 255].
+        frame_mask: bool `(batch, frames)`, False for padding, which comes last.
+
+    Output shape: as `frames`, float.
+
+    Example:
+
+    >>> frames = np.zeros((1, 2, 1, 1, 3))
+    >>> frames[0, 1] = 100
+    >>> FrameMotion()(frames, np.ones((1, 2), bool)).numpy()[0, :, 0, 0].round(1).tolist()
+    [[77.5, 127.5, 0.0], [177.5, 227.5, 100.0]]
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"autocast": False, **kwargs})
+        self.supports_masking = True
+
+    def call(self, frames, frame_mask):
+        gray = ops.tensordot(ops.cast(frames, "float32"), ops.convert_to_tensor(_GRAY, "float32"), axes=1)
+        weights = ops.reshape(ops.cast(frame_mask, "float32"), (-1, frame_mask.shape[1], 1, 1))
+        count = ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1.0)
+        mean = ops.sum(gray * weights, axis=1, keepdims=True) / count
+        before = ops.concatenate([gray[:, :1], gray[:, :-1]], axis=1)
+        channels = ops.stack([gray - mean + _MIDDLE, gray - before + _MIDDLE, gray], axis=-1)
+        return ops.cast(channels * ops.expand_dims(weights, -1), self.compute_dtype)
+
+    def compute_mask(self, *args, **kwargs):
+        return None  # masks are arguments here
+
+    def compute_output_spec(self, frames, frame_mask):
+        return keras.KerasTensor(frames.shape, dtype=self.compute_dtype)
