@@ -16,6 +16,7 @@ from mmkeras.encoders.text.gru import TextGRU as TextGRU
 from mmkeras.encoders.text.lstm import TextLSTM as TextLSTM
 from mmkeras.encoders.text.ngrams import TextNGrams as TextNGrams
 from mmkeras.encoders.text.transformer import TextTransformer as TextTransformer
+from mmkeras.encoders.video.cnn3d import VideoCNN3D as VideoCNN3D
 from mmkeras.encoders.video.gru import VideoGRU as VideoGRU
 from mmkeras.encoders.video.mean import VideoMean as VideoMean
 from mmkeras.encoders.video.transformer import VideoTransformer as VideoTransformer

@@ -1,6 +1,6 @@
 import keras
 
-from mmkeras.encoders import Encoder, VideoGRU, VideoMean, VideoTransformer
+from mmkeras.encoders import Encoder, VideoCNN3D, VideoGRU, VideoMean, VideoTransformer
 from mmkeras.modalities.base import Modality
 from mmkeras.preprocessing import VideoPreprocessor
 
@@ -15,7 +15,7 @@ class Video(Modality):
         rate: frames a second, taken from the beginning of a file; None to spread them over the whole of it.
         antialias: average over source pixels when shrinking.
         max_pixels: larger frames are refused.
-        encoder: `"gru"`, `"mean"`, `"transformer"`, or an object from `mk.encoders`.
+        encoder: `"gru"`, `"cnn3d"`, `"mean"`, `"transformer"`, or an object from `mk.encoders`.
         column: the column to read, where it has another name than the input.
 
     Example:
@@ -25,7 +25,7 @@ class Video(Modality):
     """
 
     preprocessor_class = VideoPreprocessor
-    encoders = {"gru": VideoGRU, "mean": VideoMean, "transformer": VideoTransformer}
+    encoders = {"cnn3d": VideoCNN3D, "gru": VideoGRU, "mean": VideoMean, "transformer": VideoTransformer}
     defaults = {"frames": 8, "size": 64, "antialias": True, "max_pixels": 2**25}
 
     def __init__(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from mmkeras.data.report import Finding
@@ -127,6 +128,18 @@ class Target:
     def measure(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, float]:
         """The metrics of this kind of task by name, on rows that are labeled."""
         raise NotImplementedError
+
+    def measure_all(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, float]:
+        """More metrics by name, for people who compare models."""
+        return self.measure(outputs, truth)
+
+    def answer_constantly(self, truth: np.ndarray) -> dict[str, np.ndarray]:
+        """The outputs by name of the best answer that is the same for all these rows."""
+        raise NotImplementedError
+
+    def count_confusions(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, pd.DataFrame]:
+        """By column of classes how many rows of each true class were given each answer; nothing without classes."""
+        return {}
 
     def score(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> float:
         """The one number by which models are compared; larger is better."""

@@ -1,4 +1,5 @@
 import json
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from numbers import Integral, Real
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from mmkeras.data.cells import is_nothing, to_plain, to_text
@@ -159,6 +161,37 @@ class ClassTarget(Target):
     def measure(self, outputs, truth):
         return {"accuracy": float(np.mean(outputs[self.output_name].argmax(axis=1) == truth))}
 
+    def measure_all(self, outputs, truth):
+        """Accuracy, balanced accuracy, macro F1, log loss, and the area under the ROC curve: of two classes that of the
+        second, of more the mean over the classes, each against all others. Classes without a row do not count.
+        """
+        probabilities = outputs[self.output_name]
+        answers, classes = probabilities.argmax(axis=1), np.unique(truth)
+        recalls = [np.mean(answers[truth == index] == index) for index in classes]
+        f1 = [
+            2 * np.sum((answers == index) & (truth == index)) / (np.sum(answers == index) + np.sum(truth == index))
+            for index in classes
+        ]
+        ranked = classes[-1:] if len(self.classes) == 2 else classes
+        areas = [_measure_area(probabilities[:, index], truth == index) for index in ranked]
+        own = np.take_along_axis(probabilities, truth[:, np.newaxis], axis=1)
+        return {
+            "accuracy": float(np.mean(answers == truth)),
+            "balanced_accuracy": float(np.mean(recalls)),
+            "macro_f1": float(np.mean(f1)),
+            "log_loss": float(-np.mean(np.log(np.maximum(own, 1e-7)))),
+            "auroc": float(np.mean(areas)),
+        }
+
+    def answer_constantly(self, truth):
+        shares = np.bincount(truth, minlength=len(self.classes)) / len(truth)
+        return {self.output_name: np.tile(shares.astype("float32"), (len(truth), 1))}
+
+    def count_confusions(self, outputs, truth):
+        counts = np.zeros((len(self.classes), len(self.classes)), int)
+        np.add.at(counts, (truth, outputs[self.output_name].argmax(axis=1)), 1)
+        return {self.column: pd.DataFrame(counts, self.classes, self.classes)}
+
     def score(self, outputs, truth):
         return self.measure(outputs, truth)["accuracy"]
 
@@ -203,3 +236,12 @@ def _to_label(cell) -> str | None:
 
 def _measure_entropy(probabilities):
     return -(probabilities * np.log(np.maximum(probabilities, 1e-30))).sum(axis=-1)
+
+
+def _measure_area(scores, is_true):
+    """The area under the ROC curve: how often a true row is above another; of equals half (Mann and Whitney, 1947)."""
+    count = int(is_true.sum())
+    if count in (0, len(scores)):
+        return math.nan
+    ranks = pd.Series(scores).rank().to_numpy()
+    return (ranks[is_true].sum() - count * (count + 1) / 2) / (count * (len(scores) - count))

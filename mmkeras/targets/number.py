@@ -130,6 +130,9 @@ class NumberTarget(Target):
             metrics[f"{prefix}r2_score"] = 1 - float(np.mean(errors**2)) / variance if variance else math.nan
         return metrics
 
+    def answer_constantly(self, truth):
+        return {self.output_name: np.tile(truth.mean(axis=0), (len(truth), 1))}
+
     def score(self, outputs, truth):
         """The mean over the columns."""
         metrics = self.measure(outputs, truth)

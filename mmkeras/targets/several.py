@@ -225,11 +225,26 @@ class MultiTarget(Target):
                 yield name, measure(part, own, truth[name][known])
 
     def measure(self, outputs, truth):
-        return {
-            self._name(name, metric): value
-            for name, metrics in self._measure_known(outputs, truth, lambda part, *rows: part.measure(*rows))
-            for metric, value in metrics.items()
-        }
+        return self._name_metrics(self._measure_known(outputs, truth, lambda part, *rows: part.measure(*rows)))
+
+    def measure_all(self, outputs, truth):
+        return self._name_metrics(self._measure_known(outputs, truth, lambda part, *rows: part.measure_all(*rows)))
+
+    def _name_metrics(self, found):
+        return {self._name(name, metric): value for name, metrics in found for metric, value in metrics.items()}
+
+    def answer_constantly(self, truth):
+        outputs = {}
+        for name, part in self.targets.items():
+            known = np.asarray(is_known(truth[name]))
+            if known.any():
+                for key, array in part.answer_constantly(truth[name][known]).items():
+                    outputs[self._name(name, key)] = np.tile(array[:1], (len(known), 1))
+        return outputs
+
+    def count_confusions(self, outputs, truth):
+        found = self._measure_known(outputs, truth, lambda part, *rows: part.count_confusions(*rows))
+        return {column: counts for _, confusions in found for column, counts in confusions.items()}
 
     def score(self, outputs, truth):
         """The mean of the scores of the targets."""

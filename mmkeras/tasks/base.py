@@ -19,6 +19,7 @@ from mmkeras.row_model import RowModel, adapt_modalities, check_modalities
 from mmkeras.schedules import CosineToEnd, count_steps
 from mmkeras.state import apply_state, read_state
 from mmkeras.targets import Target
+from mmkeras.tasks.evaluation import Evaluation, evaluate
 from mmkeras.tasks.side_losses import SideTensors, measure_alignment, measure_branches, read_side_tensors
 from mmkeras.weights import walk_layers
 
@@ -212,6 +213,26 @@ class Task(RowModel):
                 raise ValueError(f"Weights go with a target, and the rows have no {self.target.columns}.")
             targets = targets, _read_weights(source, sample_weight)
         return self._make_dataset(source, targets, options)
+
+    def evaluate_rows(self, source: Source, batch_size: int = 256) -> Evaluation:
+        """How good the model is on labeled rows; beside it each modality alone, and the best constant answer.
+
+        Args:
+            source: the rows; those with a bad cell or without a label are left out, and a warning says how many.
+            batch_size: rows a batch.
+
+        Returns: an `Evaluation`; print it to read it.
+
+        Raises:
+            ValueError: when the rows have no label.
+        """
+        if not self.has_target(source):
+            raise ValueError(f"The rows to measure on have no {list(self.target.columns)}. Received: {source.name}")
+        report = self.check(source)
+        report.warn(stacklevel=2)
+        source = keep_usable(source, report)
+        options = DatasetOptions(batch_size=batch_size)
+        return evaluate(self, self._make_dataset(source, self.encode_targets(source), options))
 
     def disagreement(self, rows: Sequence[Mapping] | Source, batch_size: int = 256) -> list[dict]:
         """What each modality says alone, and how far these answers contradict each other; the farthest rows first.

@@ -34,6 +34,8 @@ ENCODERS = [
     mk.encoders.AudioTransformer(units=8, num_layers=1, num_heads=2, mel_bins=16),
     mk.encoders.VideoGRU(units=8, frame_encoder=SMALL_IMAGE),
     mk.encoders.VideoGRU(units=8, frame_encoder=SMALL_IMAGE, motion=True, bidirectional=True),
+    mk.encoders.VideoCNN3D(units=8, filters=(4, 4)),
+    mk.encoders.VideoCNN3D(units=8, filters=(4, 4), recurrent=True, motion=True),
     mk.encoders.VideoMean(units=8, frame_encoder=SMALL_IMAGE),
     mk.encoders.VideoTransformer(
         units=8, num_layers=1, num_heads=2, frame_encoder=mk.encoders.ImageViT(units=8, num_layers=1, num_heads=2)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.masking import clear
 from mmkeras.layers import LogMelSpectrogram, SpectrogramMasking, SpectrogramRolling
 
 
@@ -53,12 +54,6 @@ class SpectrogramEncoder(Encoder):
             "time_share": self.time_share,
             "band_share": self.band_share,
         }
-
-
-def clear(steps, mask):
-    """Zeros in place of padding."""
-    weights = ops.cast(mask, steps.dtype)
-    return steps * ops.reshape(weights, (-1, mask.shape[1], *[1] * (len(steps.shape) - 2)))
 
 
 def convolve(steps, mask, filters, pools):
