@@ -1,10 +1,13 @@
 from collections.abc import Mapping, Sequence
 
 import keras
+import numpy as np
 
 from mmkeras.backbone import Backbone
+from mmkeras.data import Source
 from mmkeras.fusion import Fusion
 from mmkeras.modalities import Modality
+from mmkeras.pipeline import keep_usable
 from mmkeras.targets import ClassTarget, Target
 from mmkeras.tasks.base import AUXILIARY_WEIGHT
 from mmkeras.tasks.dense import DenseTask
@@ -72,3 +75,18 @@ class Classifier(DenseTask):
     def classes(self) -> list[str]:
         """The labels, in the order of the outputs."""
         return self.target.classes
+
+    def class_weights(self, source: Source) -> dict[int, float]:
+        """For `fit(class_weight=...)`: weights by which each class counts as much as any other in these rows.
+
+        A class with n of N rows, in k classes with rows, weighs N / (k * n) (King and Zeng, "Logistic Regression in
+        Rare Events Data", 2001); one without rows 0.
+
+        Example::
+
+            model.fit(model.dataset(train, shuffle=True), class_weight=model.class_weights(train))
+        """
+        labels = self.encode_targets(keep_usable(source, self.check(source)))
+        counts = np.bincount(labels, minlength=len(self.classes))
+        weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        return {index: float(weights[index]) if count else 0.0 for index, count in enumerate(counts)}

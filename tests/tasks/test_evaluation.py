@@ -73,3 +73,18 @@ def test_numbers_are_measured_against_their_mean(rows):
     deviation = np.abs(prices - prices.mean()).mean()
     assert evaluation.table.loc["best constant", "price_mean_absolute_error"] == pytest.approx(deviation, rel=1e-4)
     assert evaluation.confusions["label"].to_numpy().sum() == 60
+
+
+def test_class_weights_make_classes_count_alike():
+    rows = [{"a": str(index), "label": "rare" if index < 5 else "usual"} for index in range(50)] + [{"a": "x"}]
+    source = mk.read(rows)
+    model = mk.Classifier.from_source(source, {"a": mk.Text()}, "label")
+    with pytest.warns(UserWarning, match="1 of 51 rows are left out"):
+        batches = model.dataset(source, 16)
+    weights = model.class_weights(source)
+    assert weights == {0: 5.0, 1: pytest.approx(50 / 90)}
+    assert 5 * weights[0] + 45 * weights[1] == pytest.approx(50)
+    loss = model.fit(batches, class_weight=weights, verbose=0).history["loss"][0]
+    assert np.isfinite(loss)
+    third = mk.Classifier.from_source(source, {"a": mk.Text()}, "label", classes=["lost", "rare", "usual"])
+    assert third.class_weights(source) == {0: 0.0, 1: 5.0, 2: pytest.approx(50 / 90)}
