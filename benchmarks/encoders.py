@@ -2,7 +2,8 @@
 
 MMKERAS_DATA=<folder> python benchmarks/encoders.py [--quick]
 
-The folder holds rt-polarity.tar.xz. `cases/` says how each data set is used. Writes benchmarks/results/encoders.json
+The folder holds rt-polarity.tar.xz, esc10-16k.tar.xz, mnist-npz.tar.xz, online-shoppers.tar.xz and
+grid-s1-mouth.tar.xz. `cases/` says how each data set is used. Writes benchmarks/results/encoders.json
 after each training, and goes on from there on the same commit; then docs/benchmarks.md.
 """
 
@@ -16,15 +17,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 
-from cases import sentences
+from cases import handwriting, sentences, sounds, spoken_sentences, visits
 from cases.page import write_section
 from cases.results import PACKAGES, read_runs, write_runs
 from first_run import find_commit
 
 HERE = Path(__file__).parent
 RESULTS, QUICK_RESULTS = HERE / "results" / "encoders.json", HERE / "work" / "encoders" / "quick.json"
-CASES = {case.NAME: case for case in (sentences,)}
-SEEDS = (0, 1, 2)
+# Each has a NAME, METRICS, BASELINES and MODELS, SEEDS, TARGETS (floor and aim by model and metric), and `train`.
+CASES = {case.NAME: case for case in (sentences, visits, handwriting, sounds, spoken_sentences)}
 
 
 def main():
@@ -34,17 +35,17 @@ def main():
     commit, path = find_commit(), QUICK_RESULTS if is_quick else RESULTS
     runs = read_runs(path, commit)
     for case in CASES.values():
-        for model in (*case.BASELINES, *case.ENCODERS):
-            for seed in SEEDS[:1] if is_quick else SEEDS:
+        for model in (*case.BASELINES, *case.MODELS):
+            for seed in case.SEEDS[:1] if is_quick else case.SEEDS:
                 key = {"case": case.NAME, "model": model, "seed": seed}
                 if any(key.items() <= run.items() for run in runs):
                     continue
                 keras.backend.clear_session()
                 keras.utils.set_random_seed(seed)
                 started = time.perf_counter()
-                score = case.train(model, seed, is_quick)
-                runs.append({**key, "score": float(score), "seconds": time.perf_counter() - started})
-                print(f"{case.NAME}: {model}, seed {seed}: {score:.2%}", flush=True)
+                scores = {metric: float(value) for metric, value in case.train(model, seed, is_quick).items()}
+                runs.append({**key, "scores": scores, "seconds": time.perf_counter() - started})
+                print(f"{case.NAME}: {model}, seed {seed}: {scores}", flush=True)
                 facts = write_runs(path, commit, runs, (*PACKAGES, "scikit-learn"))
                 if not is_quick:
                     write_section("Encoders", f"`python benchmarks/encoders.py`. {facts}\n\n{format_tables(runs)}")
@@ -62,19 +63,26 @@ def format_tables(runs: list[dict]) -> str:
         if not groups:
             continue
         text += f"### {case.NAME[0].upper()}{case.NAME[1:]}\n\n"
-        text += f"| model | seeds | {case.METRIC} | range | seconds | |\n|---|---|---|---|---|---|\n"
+        text += "| model | seeds |" + "".join(f" {metric} | range | |" for metric in case.METRICS) + " seconds |\n"
+        text += "|---" * (3 + 3 * len(case.METRICS)) + "|\n"
         for model, group in groups.items():
-            scores = [run["score"] for run in group]
-            mean, seconds = statistics.fmean(scores), statistics.fmean(run["seconds"] for run in group)
-            verdict = ""
-            if model == case.BEST:
-                verdict = "aim reached" if mean >= case.AIM else "floor reached" if mean >= case.FLOOR else "MISSED"
-                verdict += f" (floor {case.FLOOR:.1%}, aim {case.AIM:.1%})"
-            name = f"`{model}`" if model in case.ENCODERS else model
-            spread = max(scores) - min(scores)
-            text += f"| {name} | {len(group)} | {mean:.2%} | {spread:.2%} | {seconds:.0f} | {verdict} |\n"
+            text += f"| {model if model in case.BASELINES else f'`{model}`'} | {len(group)} |"
+            for metric in case.METRICS:
+                scores = [run["scores"][metric] for run in group]
+                verdict = judge(statistics.fmean(scores), case.TARGETS.get((model, metric)))
+                text += f" {statistics.fmean(scores):.2%} | {max(scores) - min(scores):.2%} | {verdict} |"
+            text += f" {statistics.fmean(run['seconds'] for run in group):.0f} |\n"
         text += "\n"
     return text
+
+
+def judge(score: float, target: tuple[float, float] | None) -> str:
+    """Whether floor and aim are reached; nothing without a target."""
+    if target is None:
+        return ""
+    floor, aim = target
+    verdict = "aim reached" if score >= aim else "floor reached" if score >= floor else "MISSED"
+    return f"{verdict} (floor {floor:.1%}, aim {aim:.1%})"
 
 
 if __name__ == "__main__":
