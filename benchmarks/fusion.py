@@ -38,7 +38,7 @@ CASES = {
     "digits, -10 dB": (digits.train, 12, 3),
     "digits, speaker held out": (digits.train, 12, 3),
     SHOP: (shop.train, 20, 3),
-    vqa.TYPED: (vqa.train, 10, 1),
+    vqa.TYPED: (vqa.train, 12, 1),
     vqa.SPOKEN: (vqa.train, 10, 1),
 }
 

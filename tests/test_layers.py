@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from mmkeras.layers import MissingEmbedding, ModalityDropout, PositionEmbedding, SpectrogramMasking, ZeroAbsent
+from mmkeras.layers import (
+    FrameMotion,
+    MissingEmbedding,
+    ModalityDropout,
+    PositionEmbedding,
+    RotaryAttention,
+    SpectrogramMasking,
+    SpectrogramRolling,
+    ZeroAbsent,
+)
 
 pytestmark = pytest.mark.compat
 
@@ -67,3 +76,49 @@ def test_spectrogram_masking_zeroes_one_span_of_time_and_one_of_bands_in_each_re
 def test_spectrogram_masking_refuses_a_share_above_1():
     with pytest.raises(ValueError, match="`time_share` of .* lies between 0 and 1. Received: time_share=2"):
         SpectrogramMasking(time_share=2)
+
+
+def test_rotary_attention_knows_distances_and_not_places():
+    """Tokens behind masked ones say what they say by themselves; in another order they do not."""
+    random = np.random.default_rng(0)
+    tokens = random.normal(size=(1, 5, 8)).astype("float32")
+    later = np.concatenate([random.normal(size=(1, 3, 8)).astype("float32"), tokens], axis=1)
+    layer = RotaryAttention(num_heads=2, key_dim=4)
+    alone = layer(tokens, tokens).numpy()
+    behind = layer(later, later, attention_mask=np.array([[[False] * 3 + [True] * 5]])).numpy()
+    np.testing.assert_allclose(behind[:, 3:], alone, atol=1e-5)
+    backwards = layer(tokens[:, ::-1], tokens[:, ::-1]).numpy()[:, ::-1]
+    assert np.abs(backwards - alone).max() > 1e-3
+    with pytest.raises(ValueError, match="values turn in pairs. Received: key_dim=3"):
+        RotaryAttention(num_heads=2, key_dim=3)
+
+
+def test_rolling_moves_the_beginning_of_each_recording_and_not_its_padding():
+    steps = np.tile(np.arange(12, dtype="float32")[None, :, None], (32, 1, 2))
+    mask = np.ones((32, 12), bool)
+    mask[::2, 5:] = False
+    layer = SpectrogramRolling(seed=0)
+    assert np.array_equal(layer(steps, mask).numpy(), steps)
+    rolled = layer(steps, mask, training=True).numpy()
+    assert np.array_equal(rolled[..., 0], rolled[..., 1])
+    for row, count in zip(rolled[..., 0], mask.sum(axis=1), strict=True):
+        assert np.array_equal(row[:count], np.roll(np.arange(count), -int(row[0])))
+        assert np.array_equal(row[count:], np.arange(count, 12))
+    assert len(set(rolled[1::2, 0, 0])) > 5 and len(set(rolled[::2, 0, 0])) > 2
+
+
+def test_motion_is_told_from_what_stands_still():
+    random = np.random.default_rng(0)
+    still = np.tile(random.integers(0, 255, (1, 1, 4, 4, 3)), (1, 6, 1, 1, 1)).astype("uint8")
+    mask = np.array([[True] * 4 + [False] * 2])
+    output = FrameMotion()(still, mask).numpy()
+    assert output[0, :4, ..., :2] == pytest.approx(127.5, abs=1e-3)
+    gray = still[0, 0].astype("float32") @ np.array([0.299, 0.587, 0.114], "float32")
+    np.testing.assert_allclose(output[0, 0, ..., 2], gray, rtol=1e-4)
+    assert not output[0, 4:].any()
+    moved = still.copy()
+    moved[0, 2] = 0
+    moved[0, 4:] = 255  # padding
+    output = FrameMotion()(moved, mask).numpy()
+    np.testing.assert_allclose(output[0, 2, ..., 1], 127.5 - gray, rtol=1e-4)
+    np.testing.assert_allclose(output[0, 2, ..., 0], 127.5 - 0.75 * gray, rtol=1e-3)

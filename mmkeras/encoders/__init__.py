@@ -3,6 +3,7 @@ from mmkeras.encoders.audio.cnn2d import AudioCNN2D as AudioCNN2D
 from mmkeras.encoders.audio.crnn import AudioCRNN as AudioCRNN
 from mmkeras.encoders.audio.transformer import AudioTransformer as AudioTransformer
 from mmkeras.encoders.base import Encoder as Encoder
+from mmkeras.encoders.history.din import HistoryDIN as HistoryDIN
 from mmkeras.encoders.history.gru import HistoryGRU as HistoryGRU
 from mmkeras.encoders.history.transformer import HistoryTransformer as HistoryTransformer
 from mmkeras.encoders.image.cnn import ImageCNN as ImageCNN

@@ -13,7 +13,7 @@ def attend(
     num_heads: int,
     dropout: float,
     is_causal: bool = False,
-    has_order: bool = True,
+    positions: str | None = "learned",
     prefix: str = "",
 ):
     """Blocks of self-attention over tokens `(batch, length, units)`; padding, False in the mask, is not looked at.
@@ -22,16 +22,26 @@ def attend(
         num_layers, num_heads: blocks, and attention heads of each.
         dropout: share of the tokens' values, and of the attention weights, that is dropped in training.
         is_causal: whether a token sees only those before it and itself.
-        has_order: whether a learned vector tells the place of each token.
+        positions: what attention knows of places: `"learned"`, a vector that is added; `"rotary"`, distances; None,
+            nothing.
         prefix: of the names of the layers, where a model has several of these.
 
     Returns: the tokens after the last block.
     """
-    if has_order:
+    if positions not in ("learned", "rotary", None):
+        raise ValueError(f"`positions` is 'learned', 'rotary' or None. Received: positions={positions!r}")
+    if positions == "learned":
         tokens = PositionEmbedding(name=f"{prefix}position")(tokens)
     tokens = keras.layers.Dropout(dropout, name=f"{prefix}tokens_dropout")(tokens)
     for index in range(num_layers):
-        block = AttentionBlock(tokens.shape[-1], num_heads, dropout, is_causal=is_causal, name=f"{prefix}block_{index}")
+        block = AttentionBlock(
+            tokens.shape[-1],
+            num_heads,
+            dropout,
+            is_causal=is_causal,
+            is_rotary=positions == "rotary",
+            name=f"{prefix}block_{index}",
+        )
         tokens = block(tokens, tokens, mask)
     return tokens
 

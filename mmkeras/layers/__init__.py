@@ -6,6 +6,7 @@ from mmkeras.layers.presence import MaskTokens as MaskTokens
 from mmkeras.layers.presence import MissingEmbedding as MissingEmbedding
 from mmkeras.layers.presence import ModalityDropout as ModalityDropout
 from mmkeras.layers.presence import ZeroAbsent as ZeroAbsent
+from mmkeras.layers.rotary import RotaryAttention as RotaryAttention
 from mmkeras.layers.spectrogram import LogMelSpectrogram as LogMelSpectrogram
 from mmkeras.layers.spectrogram_masking import SpectrogramMasking as SpectrogramMasking
 from mmkeras.layers.spectrogram_rolling import SpectrogramRolling as SpectrogramRolling

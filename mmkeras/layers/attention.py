@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from mmkeras.layers.rotary import RotaryAttention
+
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class AttentionBlock(keras.layers.Layer):
@@ -20,6 +22,7 @@ class AttentionBlock(keras.layers.Layer):
         is_original: whether it is the block of 2017: `y = norm(x + attention(x, context))`, then
             `norm(y + dense(relu(dense(y))))`.
         is_causal: whether a token sees only the context up to its own place.
+        is_rotary: whether attention knows how far apart two tokens are (`mk.layers.RotaryAttention`).
 
     Call arguments:
         tokens: `(batch, length, units)`.
@@ -35,7 +38,7 @@ class AttentionBlock(keras.layers.Layer):
     [2, 3, 8]
     """
 
-    def __init__(self, units, num_heads, dropout=0.0, is_original=False, is_causal=False, **kwargs):
+    def __init__(self, units, num_heads, dropout=0.0, is_original=False, is_causal=False, is_rotary=False, **kwargs):
         super().__init__(**kwargs)
         dtype = {"dtype": self.dtype_policy}
         self.units = units
@@ -43,9 +46,9 @@ class AttentionBlock(keras.layers.Layer):
         self.dropout = dropout
         self.is_original = is_original
         self.is_causal = is_causal
-        self.attention = keras.layers.MultiHeadAttention(
-            num_heads, units // num_heads, dropout=dropout, name="attention", **dtype
-        )
+        self.is_rotary = is_rotary
+        attention = RotaryAttention if is_rotary else keras.layers.MultiHeadAttention
+        self.attention = attention(num_heads, units // num_heads, dropout=dropout, name="attention", **dtype)
         self.attention_norm = keras.layers.LayerNormalization(name="attention_norm", **dtype)
         activation = "relu" if is_original else None
         self.expand = keras.layers.Dense(2 * units, activation=activation, name="expand", **dtype)
@@ -95,6 +98,7 @@ class AttentionBlock(keras.layers.Layer):
             "dropout": self.dropout,
             "is_original": self.is_original,
             "is_causal": self.is_causal,
+            "is_rotary": self.is_rotary,
         }
 
 

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import keras
 
-from mmkeras.encoders import Encoder, HistoryGRU, HistoryTransformer
+from mmkeras.encoders import Encoder, HistoryDIN, HistoryGRU, HistoryTransformer
 from mmkeras.modalities.base import Modality
 from mmkeras.preprocessing import HistoryPreprocessor
 
@@ -18,7 +18,7 @@ class History(Modality):
         items: the known items; None to learn them from the training rows.
         vocabulary_size: how many items to learn at most, the most frequent ones.
         times: name of a column that holds as many ascending times, in seconds; None without.
-        encoder: `"gru"`, `"transformer"`, or an object from `mk.encoders`.
+        encoder: `"gru"`, `"transformer"`, `"din"` (the last item is a candidate), or an object from `mk.encoders`.
         column: the column to read, where it has another name than the input.
 
     Example:
@@ -28,7 +28,7 @@ class History(Modality):
     """
 
     preprocessor_class = HistoryPreprocessor
-    encoders = {"gru": HistoryGRU, "transformer": HistoryTransformer}
+    encoders = {"din": HistoryDIN, "gru": HistoryGRU, "transformer": HistoryTransformer}
     defaults = {"sequence_length": 50, "vocabulary_size": 100_000}
 
     def __init__(

@@ -22,6 +22,7 @@ ENCODERS = [
     mk.encoders.TextLSTM(units=8, bidirectional=True),
     mk.encoders.TextCNN(units=8, embedding_dim=8, filters=4, dropout=0),
     mk.encoders.TextTransformer(units=8, num_heads=2),
+    mk.encoders.TextTransformer(units=8, num_heads=2, positions="rotary"),
     mk.encoders.TextNGrams(units=8),
     mk.encoders.TextNGrams(units=8, num_classes=3),
     mk.encoders.ImageCNN(units=8),
@@ -42,6 +43,7 @@ ENCODERS = [
     ),
     mk.encoders.TabularMLP(units=8, dropout=0),
     mk.encoders.TabularTransformer(units=8, num_layers=1, num_heads=2),
+    mk.encoders.HistoryDIN(units=8, embedding_dim=8),
     mk.encoders.HistoryGRU(units=8, embedding_dim=8, dropout=0.2),
     mk.encoders.HistoryTransformer(units=8, num_layers=1),
 ]

@@ -1,8 +1,7 @@
 import keras
-from keras import ops
 
 from mmkeras.encoders.attention import AttentionEncoder
-from mmkeras.encoders.history.items import embed_items
+from mmkeras.encoders.history.items import choose_one, embed_items, find_last
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -32,6 +31,4 @@ class HistoryTransformer(AttentionEncoder):
     def encode(self, inputs, preprocessor):
         embedded, mask = embed_items(inputs, preprocessor, self.units)
         tokens = self.attend(embedded, mask, is_causal=True)
-        follows = ops.concatenate([mask[:, 1:], ops.zeros_like(mask[:, :1])], axis=1)
-        is_last = ops.logical_and(mask, ops.logical_not(follows))
-        return tokens, mask, ops.sum(tokens * ops.cast(ops.expand_dims(is_last, -1), tokens.dtype), axis=1)
+        return tokens, mask, choose_one(tokens, find_last(mask))

@@ -31,5 +31,5 @@ class TabularTransformer(AttentionEncoder):
         tokens = FeatureTokenizer(preprocessor.cardinalities, self.units, preprocessor.edges, name="tokenizer")(inputs)
         mask = ops.ones_like(tokens[:, :, 0], dtype="bool")
         # A feature has a bias of its own, which tells it from the others.
-        tokens = self.attend(tokens, mask, has_order=False)
+        tokens = self.attend(tokens, mask, positions=None)
         return tokens, mask, keras.layers.Dense(self.units, name="pooled_dense")(average(tokens, mask))
