@@ -27,7 +27,7 @@ def train(model: str, seed: int, is_quick: bool) -> dict[str, float]:
         return {"accuracy": _train_baseline(train_rows, test_rows, seed)}
     modalities = {"sound": mk.Audio(seconds=5, sample_rate=16000, encoder=model)}
     classifier = mk.Classifier.from_source(train_rows, modalities)
-    batches = classifier.dataset(train_rows, BATCH, shuffle=True, cache=True, seed=seed)
+    batches = classifier.dataset(train_rows, BATCH, shuffle=True, cache=True, seed=seed, mixup=0.2)
     classifier.fit(batches, epochs=1 if is_quick else EPOCHS, verbose=0)
     return {"accuracy": classifier.evaluate(classifier.dataset(test_rows, 64), verbose=0)[1]}
 

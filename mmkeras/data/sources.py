@@ -125,7 +125,8 @@ class Source:
         Args:
             test_size: share of the second part, between 0 and 1.
             by: a column; rows with the same cell in it go to the same part (several questions on one image).
-            stratify: a column, such as that of the labels; both parts have about the same share of each of its values.
+            stratify: a column, such as that of the labels; both parts have about the same share of each of its values,
+                and the first part has a value of which there is one row.
             seed: the same seed gives the same parts.
 
         Raises:
@@ -152,7 +153,10 @@ class Source:
         second = np.zeros(len(self), bool)
         for stratum in range(strata.max() + 1):
             chosen = order if stratify is None else order[strata[order] == stratum]
-            second |= np.isin(groups, chosen[: max(1, round(test_size * len(chosen)))])
+            count = max(1, round(test_size * len(chosen)))
+            if stratify is not None:
+                count = min(count, len(chosen) - 1)  # what is there once is learned from
+            second |= np.isin(groups, chosen[:count])
         return self.select(np.flatnonzero(~second)), self.select(np.flatnonzero(second))
 
     def find_outside(self, cells: Sequence[str | bytes]) -> dict[str | bytes, Finding]:

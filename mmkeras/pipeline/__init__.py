@@ -7,5 +7,7 @@ from mmkeras.pipeline.check import check as check
 from mmkeras.pipeline.check import check_rows as check_rows
 from mmkeras.pipeline.check import keep_usable as keep_usable
 from mmkeras.pipeline.cleaning import clean as clean
+from mmkeras.pipeline.mixup import mix_batches as mix_batches
+from mmkeras.pipeline.mixup import read_mixed as read_mixed
 from mmkeras.pipeline.records import Records as Records
 from mmkeras.pipeline.records import prepare as prepare

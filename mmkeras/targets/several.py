@@ -167,7 +167,7 @@ class MultiTarget(Target):
         by_name = metrics if isinstance(metrics, Mapping) else dict.fromkeys(self.targets, metrics)
         return {
             name: [
-                OfKnown(self.targets[name].prepare_metric(metric))
+                metric if isinstance(metric, OfKnown) else OfKnown(self.targets[name].prepare_metric(metric))
                 for metric in (given if isinstance(given, list | tuple) else [given])
             ]
             for name, given in by_name.items()

@@ -14,7 +14,7 @@ from mmkeras.data.numbers import parse_number
 from mmkeras.data.report import Finding
 from mmkeras.features import FEATURES
 from mmkeras.modalities import Modality
-from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable
+from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable, mix_batches, read_mixed
 from mmkeras.row_model import RowModel, adapt_modalities, check_modalities
 from mmkeras.schedules import CosineToEnd, count_steps
 from mmkeras.state import apply_state, read_state
@@ -185,7 +185,12 @@ class Task(RowModel):
         return check_rows(source, self.modalities, self.target if self.has_target(source) else None)
 
     def dataset(
-        self, source: Source, batch_size: int = 32, sample_weight: str | None = None, **options
+        self,
+        source: Source,
+        batch_size: int = 32,
+        sample_weight: str | None = None,
+        mixup: float = 0.0,
+        **options,
     ) -> tf.data.Dataset:
         """Raw rows to what `fit`, `evaluate` and `predict` take.
 
@@ -197,6 +202,8 @@ class Task(RowModel):
             batch_size: rows a batch.
             sample_weight: a column with a weight for each row, a number of 0 or more; the dataset then holds
                 `(tensors, targets, weights)`.
+            mixup: mixes each row of images, sounds and videos with another of its batch, for training: about 0.2, the
+                larger, the more evenly (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018); 0 for none.
             options: `shuffle`, `cache`, `seed`, `deterministic`, `data_service`: see `mk.DatasetOptions`.
 
         Raises:
@@ -212,7 +219,12 @@ class Task(RowModel):
             if targets is None:
                 raise ValueError(f"Weights go with a target, and the rows have no {self.target.columns}.")
             targets = targets, _read_weights(source, sample_weight)
-        return self._make_dataset(source, targets, options)
+        dataset = self._make_dataset(source, targets, options)
+        if not mixup:
+            return dataset
+        if targets is None:
+            raise ValueError(f"Rows are mixed with their targets, and these have no {list(self.target.columns)}.")
+        return mix_batches(dataset, self.modalities, mixup)
 
     def evaluate_rows(self, source: Source, batch_size: int = 256) -> Evaluation:
         """How good the model is on labeled rows; beside it each modality alone, and the best constant answer.
@@ -351,8 +363,14 @@ class Task(RowModel):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Keras's, on what the target prepared of truth and output; in training with the losses of each modality alone
-        and of their alignment.
+        and of their alignment. Of rows that were mixed it is the mean by their shares.
         """
+        if mixed := read_mixed(y):
+            first, second, share = mixed
+            weight = 1.0 if sample_weight is None else sample_weight
+            return self.compute_loss(x, first, y_pred, weight * share, training) + self.compute_loss(
+                x, second, y_pred, weight * (1 - share), training
+            )
         weights = self.target.weigh(y, sample_weight)
         loss = super().compute_loss(x, *self.target.prepare_loss(y, y_pred), weights, training)
         if not training:
@@ -364,6 +382,11 @@ class Task(RowModel):
         if side["vectors"]:
             loss = loss + self.alignment_weight * measure_alignment(y, side["vectors"], sample_weight)
         return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Keras's; of rows that were mixed the first of both truths counts, which is that of the larger part."""
+        mixed = read_mixed(y)
+        return super().compute_metrics(x, mixed[0] if mixed else y, y_pred, sample_weight)
 
     # A task trains what its answer depends on: layers of an encoder that only serve other Features get no gradient.
 
