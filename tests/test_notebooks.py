@@ -33,6 +33,7 @@ def _write_part(folder):
         pd.read_csv(folder / name, nrows=rows).to_csv(folder / name, index=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path, tmp_path):
     if path.stem == "02_question_answering" and shutil.which("espeak-ng") is None:
