@@ -89,31 +89,12 @@ class BalancedAccuracy(keras.metrics.Metric):
         return {"name": self.name, "dtype": self.dtype}
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
-class OneHotLabels(keras.metrics.Metric):
-    """A Keras metric that is fed one label a class, made of integer labels.
-
-    Of two classes, curves and what is read off them are those of the second class; of more, those of all classes
-    together, or of each class with `multi_label=True` of the metric.
-
-    Args:
-        metric: an object from `keras.metrics`, such as `keras.metrics.AUC()`.
-
-    Call arguments:
-        y_true: int tensor `(batch,)`.
-        y_pred: probabilities `(batch, classes)`.
-    """
+class _Wrapper(keras.metrics.Metric):
+    """Base of metrics that hand another metric other rows or labels than they are given."""
 
     def __init__(self, metric, name=None, **kwargs):
         super().__init__(name=name or metric.name, **kwargs)
         self.metric = metric
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        classes = y_pred.shape[-1]
-        labels = ops.one_hot(ops.reshape(ops.cast(y_true, "int32"), (-1,)), classes, dtype="float32")
-        if classes == 2 and type(self.metric).__name__ in ("Precision", "Recall", *_BY_COLUMN):
-            labels, y_pred = labels[:, 1:], y_pred[:, 1:]
-        return self.metric.update_state(labels, y_pred, sample_weight)
 
     def result(self):
         return self.metric.result()
@@ -129,6 +110,29 @@ class OneHotLabels(keras.metrics.Metric):
         return cls(keras.saving.deserialize_keras_object(config["metric"]), config["name"])
 
 
+@keras.saving.register_keras_serializable(package="mmkeras")
+class OneHotLabels(_Wrapper):
+    """A Keras metric that is fed one label a class, made of integer labels.
+
+    Of two classes, curves and what is read off them are those of the second class; of more, those of all classes
+    together, or of each class with `multi_label=True` of the metric.
+
+    Args:
+        metric: an object from `keras.metrics`, such as `keras.metrics.AUC()`.
+
+    Call arguments:
+        y_true: int tensor `(batch,)`.
+        y_pred: probabilities `(batch, classes)`.
+    """
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        classes = y_pred.shape[-1]
+        labels = ops.one_hot(ops.reshape(ops.cast(y_true, "int32"), (-1,)), classes, dtype="float32")
+        if classes == 2 and type(self.metric).__name__ in ("Precision", "Recall", *_BY_COLUMN):
+            labels, y_pred = labels[:, 1:], y_pred[:, 1:]
+        return self.metric.update_state(labels, y_pred, sample_weight)
+
+
 def is_known(truth):
     """Which rows have a label, bool `(batch,)`: a missing class is -1, a missing number NaN."""
     labels = ops.reshape(truth, (ops.shape(truth)[0], -1))
@@ -137,7 +141,7 @@ def is_known(truth):
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class OfKnown(keras.metrics.Metric):
+class OfKnown(_Wrapper):
     """A Keras metric of the rows that have a label.
 
     Args:
@@ -158,9 +162,7 @@ class OfKnown(keras.metrics.Metric):
     def __init__(self, metric, name=None, **kwargs):
         if metric in ("accuracy", "acc"):
             metric = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-        metric = keras.metrics.get(metric)
-        super().__init__(name=name or metric.name, **kwargs)
-        self.metric = metric
+        super().__init__(keras.metrics.get(metric), name, **kwargs)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         known = is_known(y_true)
@@ -170,16 +172,3 @@ class OfKnown(keras.metrics.Metric):
         shape = (-1, *[1] * (len(y_true.shape) - 1))
         y_true = ops.where(ops.reshape(known, shape), y_true, ops.zeros_like(y_true))
         return self.metric.update_state(y_true, y_pred, weights)
-
-    def result(self):
-        return self.metric.result()
-
-    def reset_state(self):
-        self.metric.reset_state()
-
-    def get_config(self):
-        return {"metric": keras.saving.serialize_keras_object(self.metric), "name": self.name}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(keras.saving.deserialize_keras_object(config["metric"]), config["name"])
