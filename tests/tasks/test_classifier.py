@@ -9,13 +9,6 @@ from mmkeras.testing import check_preprocessor, check_reload
 
 pytestmark = pytest.mark.compat
 
-FUSIONS = {
-    "concatenation": mk.fusion.Concatenation(units=16),
-    "product": mk.fusion.Product(units=16, modality_dropout=0.2, seed=1),
-    "cross_attention": mk.fusion.CrossAttention(units=16, num_heads=2),
-    "mean_logits": mk.fusion.MeanLogits(modality_dropout=0.2, seed=1),
-}
-
 
 @pytest.fixture(scope="module")
 def few(train):
@@ -27,10 +20,9 @@ def tensors(trained, test):
     return next(iter(trained.dataset(test, batch_size=64)))[0]
 
 
-@pytest.mark.parametrize("fusion", FUSIONS.values(), ids=FUSIONS)
-def test_it_is_the_same_after_save_and_load_in_a_fresh_process(few, modalities, fusion):
-    copy = type(fusion).from_config(fusion.get_config())  # a layer belongs to one model
-    model = mk.Classifier.from_source(few, modalities, fusion=copy)
+def test_it_is_the_same_after_save_and_load_in_a_fresh_process(few, modalities):
+    """As it is by default; tests/fusion/test_artifacts.py tells it of every fusion."""
+    model = mk.Classifier.from_source(few, modalities)
     batches = model.dataset(few, batch_size=50)
     model.fit(batches, epochs=1, verbose=0)
     check_reload(model, {name: tensor.numpy() for name, tensor in next(iter(batches))[0].items()})
