@@ -25,10 +25,15 @@ TARGETS = {
 
 
 def find_commit() -> str:
-    """The commit that runs, with `-changed` where files differ from it."""
-    command = ["git", "describe", "--always", "--dirty=-changed", "--exclude=*"]
-    process = subprocess.run(command, cwd=HERE, capture_output=True, text=True)
-    return process.stdout.strip() or "unknown"
+    """The commit that runs, with `-changed` where files differ from it, but for those that benchmarks write."""
+
+    def ask(*arguments):
+        process = subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True)
+        return process.stdout.strip()
+
+    written = (":(top,exclude)benchmarks/results", ":(top,exclude)docs/benchmarks.md", ":(top,exclude)README.md")
+    changed = ask("status", "--porcelain", "--untracked-files=no", "--", ":(top)", *written)
+    return (ask("rev-parse", "--short", "HEAD") or "unknown") + ("-changed" if changed else "")
 
 
 def run_demo(seed: int, commit: str) -> dict:
