@@ -31,7 +31,7 @@ def find_commit() -> str:
         process = subprocess.run(["git", *arguments], cwd=HERE, capture_output=True, text=True)
         return process.stdout.strip()
 
-    written = (":(top,exclude)benchmarks/results", ":(top,exclude)docs/benchmarks.md", ":(top,exclude)README.md")
+    written = (":(top,exclude)benchmarks/results", ":(top,exclude)docs/benchmarks.md")
     changed = ask("status", "--porcelain", "--untracked-files=no", "--", ":(top)", *written)
     return (ask("rev-parse", "--short", "HEAD") or "unknown") + ("-changed" if changed else "")
 

@@ -140,6 +140,12 @@ def is_known(truth):
     return ops.all(known, axis=1)
 
 
+def fill_unknown(truth):
+    """The truth with zeros where a row has no label, and which rows have one."""
+    known = is_known(truth)
+    return ops.where(ops.reshape(known, (-1, *[1] * (len(truth.shape) - 1))), truth, ops.zeros_like(truth)), known
+
+
 @keras.saving.register_keras_serializable(package="mmkeras")
 class OfKnown(_Wrapper):
     """A Keras metric of the rows that have a label.
@@ -165,10 +171,8 @@ class OfKnown(_Wrapper):
         super().__init__(keras.metrics.get(metric), name, **kwargs)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        known = is_known(y_true)
+        y_true, known = fill_unknown(y_true)
         weights = ops.cast(known, "float32")
         if sample_weight is not None:
             weights = weights * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
-        shape = (-1, *[1] * (len(y_true.shape) - 1))
-        y_true = ops.where(ops.reshape(known, shape), y_true, ops.zeros_like(y_true))
         return self.metric.update_state(y_true, y_pred, weights)

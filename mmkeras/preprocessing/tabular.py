@@ -147,8 +147,9 @@ class TabularPreprocessor(Preprocessor):
                         raise ValueError(f"Column '{name}' of Tabular holds a cell that it cannot use: {wrong!r}.")
                     values = values.numpy()
                     if parse is parse_numbers:
-                        chosen = self.normalization.setdefault(name, choose_normalization(values))
-                        self.statistics[name] = learn_statistics(values, chosen)
+                        if name not in self.normalization:
+                            self.normalization[name] = choose_normalization(values)
+                        self.statistics[name] = learn_statistics(values, self.normalization[name])
                         self.quantiles[name] = learn_quantiles(values)
                     else:
                         self.statistics[name] = measure(values)

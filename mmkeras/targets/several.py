@@ -1,5 +1,6 @@
 """Several answers to one row."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mmkeras.metrics import OfKnown, is_known
+from mmkeras.metrics import OfKnown, fill_unknown, is_known
 from mmkeras.targets.base import ERROR, Target
 from mmkeras.targets.class_label import ClassTarget
 
@@ -96,7 +97,7 @@ class MultiTarget(Target):
     def adapt(self, cells):
         for _, part, own in self._split(cells):
             if not part.is_adapted:
-                part.adapt([cell for cell in own if not part.is_missing(cell)])
+                part.adapt(list(itertools.compress(own, _find_known(part, own))))
 
     def is_missing(self, cell):
         return all(part.is_missing(own) for _, part, (own,) in self._split([cell]))
@@ -106,7 +107,7 @@ class MultiTarget(Target):
         problems, found, offset = [[] for _ in cells], {}, 0
         is_labeled = np.zeros(len(cells), bool)
         for name, part, own in self._split(cells):
-            known = np.array([not part.is_missing(cell) for cell in own], bool)
+            known = _find_known(part, own)
             found[name] = part.find_problems(own)
             for index in np.flatnonzero(known):
                 problems[index] += [finding._replace(part=finding.part + offset) for finding in found[name][index]]
@@ -121,8 +122,8 @@ class MultiTarget(Target):
         """For each target what its own `encode` gives, with -1 or NaN where the cell is missing."""
         encoded = {}
         for name, part, own in self._split(cells):
-            known = np.array([not part.is_missing(cell) for cell in own], bool)
-            values = part.encode([cell for cell, there in zip(own, known, strict=True) if there])
+            known = _find_known(part, own)
+            values = part.encode(list(itertools.compress(own, known)))
             unknown = np.nan if values.dtype.kind == "f" else -1
             encoded[name] = np.full((len(own), *values.shape[1:]), unknown, values.dtype)
             encoded[name][known] = values
@@ -154,9 +155,8 @@ class MultiTarget(Target):
     def prepare_loss(self, truth, output):
         prepared = {}
         for name, part in self.targets.items():
-            labels = truth[name]
-            known = ops.reshape(is_known(labels), (-1, *[1] * (len(labels.shape) - 1)))
-            prepared[name] = part.prepare_loss(ops.where(known, labels, ops.zeros_like(labels)), output[name])
+            labels, _ = fill_unknown(truth[name])
+            prepared[name] = part.prepare_loss(labels, output[name])
         truths, outputs = ({name: pair[i] for name, pair in prepared.items()} for i in range(2))
         return truths, outputs
 
@@ -189,7 +189,8 @@ class MultiTarget(Target):
         decoded = self.decode_arrays(outputs) if decoded is None else decoded
         described = []
         for name, part in self.targets.items():
-            own = part.decode_arrays(self._own(outputs, name))
+            answers = (*map(part.name_answer, part.columns), *part.answer_names)
+            own = {answer: decoded[self._rename(name, answer)] for answer in answers}
             options = {"top": top} if part.has_classes else {}
             rows = part.describe(self._own(outputs, name), own, **options)
             described.append([{self._rename(name, key): value for key, value in row.items()} for row in rows])
@@ -205,10 +206,8 @@ class MultiTarget(Target):
         )
 
     def scale(self, name):
-        for part_name, part in self.targets.items():
-            if name == self._name(part_name, part.output_name):
-                return part.scale(part.output_name)
-        return 1.0
+        parts = dict(zip(self.output_names, self.targets.values(), strict=True))
+        return parts[name].scale(parts[name].output_name) if name in parts else 1.0
 
     def measure_disagreement(self, outputs, present):
         """The mean over the targets."""
@@ -264,6 +263,11 @@ class MultiTarget(Target):
     def from_config(cls, config):
         parts = {name: keras.saving.deserialize_keras_object(part) for name, part in config["targets"].items()}
         return cls(parts)
+
+
+def _find_known(part, cells):
+    """Which cells say something of a target."""
+    return np.array([not part.is_missing(cell) for cell in cells], bool)
 
 
 def _find_name(part):
