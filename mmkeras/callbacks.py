@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+_LOOKED_AT = 1000  # batches of a dataset that may have no end
 _LOW_IS_GOOD = ("loss", "error", "crossentropy", "divergence", "poisson", "logcosh")
 
 
@@ -104,9 +105,14 @@ class StopAtNaN(keras.callbacks.Callback):
 
 
 def _find_not_finite(data):
-    """What the parts of the data are called that hold NaN or infinity, with the first batch and row, from 0."""
+    """What the parts of the data are called that hold NaN or infinity, with the first batch and row, from 0.
+
+    Of a dataset that may have no end the first batches are looked at.
+    """
     if not isinstance(data, tf.data.Dataset | tuple):
         return []
+    if isinstance(data, tf.data.Dataset) and int(data.cardinality()) < 0:
+        data = data.take(_LOOKED_AT)
     found = {}
     for number, batch in enumerate([data] if isinstance(data, tuple) else data):
         for name, part, present in _name_parts(batch):

@@ -87,6 +87,13 @@ def test_weights_that_are_lost_name_the_input(model):
         model.fit(dataset, verbose=0)
 
 
+def test_data_without_an_end_are_looked_at_in_part(model):
+    dataset = tf.data.Dataset.from_tensor_slices(make_rows(64)).batch(16).repeat()
+    model.compile(keras.optimizers.SGD(1e38), "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="the learning rate may be too high"):
+        model.fit(dataset, steps_per_epoch=10, verbose=0)
+
+
 def test_a_loss_that_bursts_names_the_learning_rate(model):
     inputs, labels = make_rows(64)
     model.compile(keras.optimizers.SGD(1e38), "sparse_categorical_crossentropy")
