@@ -25,7 +25,7 @@ def _build_parser():
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     demo = commands.add_parser("demo", help="train, export and prove a model of questions on images")
     demo.add_argument("--folder", default="demo", help="where results go (default: %(default)s)")
-    demo.add_argument("--epochs", type=int, default=15, help="for each of three models (default: %(default)s)")
+    demo.add_argument("--epochs", type=int, default=10, help="for each of three models (default: %(default)s)")
     demo.add_argument("--rows", type=int, help="use only so many training and test rows")
     demo.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     demo.set_defaults(run=_run_demo)
