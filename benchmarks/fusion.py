@@ -73,8 +73,7 @@ def plan_further(results: dict[Run, dict]) -> list[Run]:
     runs = [Run(DIGITS, fusion, BOTH, seed) for seed in (1, 2) for fusion in best]
     runs += [Run(DIGITS, DEFAULT, (name,), seed) for seed in (1, 2) for name in BOTH]
     runs += [Run(case, fusion, BOTH) for case in list(CASES)[1:3] for fusion in best]
-    runs += [Run(DIGITS, DEFAULT, BOTH, seed, noise="image") for seed in range(3)]
-    return [*runs, Run(DIGITS, DEFAULT, BOTH, arguments={"alignment_weight": 0.1})]
+    return [*runs, Run(DIGITS, DEFAULT, BOTH, noise="image")]
 
 
 def train(run: Run, is_quick: bool) -> dict:
