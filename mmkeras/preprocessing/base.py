@@ -1,6 +1,7 @@
 """What every preprocessor offers, and the preprocessor of a whole row."""
 
 import re
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from mmkeras.data.names import name_uniquely
 from mmkeras.data.report import Finding
 
 NOT_UNICODE = "not Unicode text"
+_TRACING = threading.RLock()
 
 
 class Preprocessor:
@@ -145,10 +147,12 @@ class Preprocessor:
         return self._compile(method, self.raw_shape)
 
     def _compile(self, method, shape):
-        graphs = vars(self).setdefault("_graphs", {})
-        if method.__name__ not in graphs:
-            graphs[method.__name__] = tf.function(method, [tf.TensorSpec(shape, tf.string)], autograph=False)
-        return graphs[method.__name__]
+        with _TRACING:  # by several threads at once, each would trace the graph anew
+            graphs = vars(self).setdefault("_graphs", {})
+            if method.__name__ not in graphs:
+                function = tf.function(method, [tf.TensorSpec(shape, tf.string)], autograph=False)
+                graphs[method.__name__] = function.get_concrete_function()
+            return graphs[method.__name__]
 
     def get_config(self) -> dict:
         raise NotImplementedError

@@ -1,7 +1,10 @@
 import contextlib
 import functools
 import io
+import logging
 import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import PIL.Image
@@ -231,3 +234,22 @@ def test_crop_keeps_the_middle_and_pad_keeps_all():
     assert padded[15, 15, 0] == 200
     with pytest.raises(ValueError, match="`fit` of Image is 'stretch', 'crop' or 'pad'. Received: fit='zoom'"):
         ImagePreprocessor(8, fit="zoom")
+
+
+def test_threads_share_one_graph(monkeypatch):
+    """TensorFlow would take those that wait for a graph for those that trace it, and warn."""
+    traces, warnings = [], []
+
+    class Slow(ImagePreprocessor):
+        def prepare_cell(self, cell):
+            traces.append(cell)
+            time.sleep(0.2)
+            return super().prepare_cell(cell)
+
+    monkeypatch.setattr(tf.get_logger(), "handlers", [logging.NullHandler()])
+    monkeypatch.setattr(tf.get_logger(), "handle", warnings.append)
+    image, file = Slow(8), encode(PIXELS, "PNG")
+    with ThreadPoolExecutor(8) as pool:
+        decoded = list(pool.map(lambda _: image.compile_cell(image.prepare_cell)(file).numpy(), range(32)))
+    assert len(traces) == 1 and warnings == []
+    assert all((pixels == decoded[0]).all() for pixels in decoded)
