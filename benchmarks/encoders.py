@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 
-from cases import handwriting, sentences, sounds, spoken_sentences, visits
+from cases import handwriting, questions, sentences, sounds, spoken_sentences, visits
 from cases.page import write_section
 from cases.results import PACKAGES, read_runs, write_runs
 from first_run import find_commit
@@ -25,7 +25,7 @@ from first_run import find_commit
 HERE = Path(__file__).parent
 RESULTS, QUICK_RESULTS = HERE / "results" / "encoders.json", HERE / "work" / "encoders" / "quick.json"
 # Each has a NAME, METRICS, BASELINES and MODELS, SEEDS, TARGETS (floor and aim by model and metric), and `train`.
-CASES = {case.NAME: case for case in (sentences, visits, handwriting, sounds, spoken_sentences)}
+CASES = {case.NAME: case for case in (sentences, visits, handwriting, sounds, questions, spoken_sentences)}
 
 
 def main():

@@ -7,6 +7,7 @@ from mmkeras import encoders as encoders
 from mmkeras import fusion as fusion
 from mmkeras import heads as heads
 from mmkeras import layers as layers
+from mmkeras import losses as losses
 from mmkeras import recipes as recipes
 from mmkeras import schedules as schedules
 from mmkeras import state as state

@@ -122,3 +122,5 @@ def test_motion_is_told_from_what_stands_still():
     output = FrameMotion()(moved, mask).numpy()
     np.testing.assert_allclose(output[0, 2, ..., 1], 127.5 - gray, rtol=1e-4)
     np.testing.assert_allclose(output[0, 2, ..., 0], 127.5 - 0.75 * gray, rtol=1e-3)
+    one = moved[..., :1]
+    np.testing.assert_allclose(FrameMotion()(one, mask), FrameMotion()(np.repeat(one, 3, -1), mask), rtol=1e-5)

@@ -16,7 +16,19 @@ pytestmark = pytest.mark.compat
 PACKAGE = Path(mk.__file__).parent
 STAGES = ["data", "preprocessing", "targets", "encoders", "modalities", "pipeline", "fusion", "row_model", "backbone"]
 STAGES += ["heads", "tasks", "recipes", "comparison", "exporting", "labeling", "demo", "cli"]
-LEAVES = ["_quiet", "features", "layers", "datasets", "weights", "schedules", "metrics", "pages", "state", "callbacks"]
+LEAVES = [
+    "_quiet",
+    "features",
+    "layers",
+    "datasets",
+    "weights",
+    "losses",
+    "schedules",
+    "metrics",
+    "pages",
+    "state",
+    "callbacks",
+]
 ALL_SEEING = ["__init__", "__main__", "testing"]
 
 

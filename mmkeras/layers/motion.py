@@ -16,10 +16,10 @@ class FrameMotion(keras.layers.Layer):
     of frames after Wang et al., "Temporal Segment Networks" (2016).
 
     Call arguments:
-        frames: `(batch, frames, height, width, 3)`, red, green and blue in [0, 255].
+        frames: `(batch, frames, height, width, 3)`, red, green and blue in [0, 255]; or one channel of gray.
         frame_mask: bool `(batch, frames)`, False for padding, which comes last.
 
-    Output shape: as `frames`, float.
+    Output shape: `(batch, frames, height, width, 3)`, float.
 
     Example:
 
@@ -34,7 +34,8 @@ class FrameMotion(keras.layers.Layer):
         self.supports_masking = True
 
     def call(self, frames, frame_mask):
-        gray = ops.tensordot(ops.cast(frames, "float32"), ops.convert_to_tensor(_GRAY, "float32"), axes=1)
+        shares = _GRAY if frames.shape[-1] == 3 else (1.0,)
+        gray = ops.tensordot(ops.cast(frames, "float32"), ops.convert_to_tensor(shares, "float32"), axes=1)
         weights = ops.reshape(ops.cast(frame_mask, "float32"), (-1, frame_mask.shape[1], 1, 1))
         count = ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1.0)
         mean = ops.sum(gray * weights, axis=1, keepdims=True) / count
@@ -46,4 +47,4 @@ class FrameMotion(keras.layers.Layer):
         return None  # masks are arguments here
 
     def compute_output_spec(self, frames, frame_mask):
-        return keras.KerasTensor(frames.shape, dtype=self.compute_dtype)
+        return keras.KerasTensor((*frames.shape[:-1], 3), dtype=self.compute_dtype)

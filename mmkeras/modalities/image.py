@@ -18,6 +18,7 @@ class Image(Modality):
         fit: `"stretch"` the whole image to the size, `"crop"` what is too much on two sides, or `"pad"` with black.
         antialias: average over source pixels when shrinking.
         max_pixels: larger images are refused.
+        grayscale: one channel in place of three, where colors say nothing.
         encoder: `"cnn"`, `"resnet"`, `"vit"`, or an object from `mk.encoders`.
         augmentation: Keras layers such as `keras.layers.RandomFlip()`, which change the pixels in training only.
         column: the column to read, where it has another name than the input.
@@ -30,7 +31,7 @@ class Image(Modality):
 
     preprocessor_class = ImagePreprocessor
     encoders = {"cnn": ImageCNN, "resnet": ImageResNet, "vit": ImageViT}
-    defaults = {"size": 64, "fit": "stretch", "antialias": True, "max_pixels": 2**25}
+    defaults = {"size": 64, "fit": "stretch", "antialias": True, "max_pixels": 2**25, "grayscale": False}
 
     def __init__(
         self,
@@ -38,11 +39,13 @@ class Image(Modality):
         fit: str | None = None,
         antialias: bool | None = None,
         max_pixels: int | None = None,
+        grayscale: bool | None = None,
         encoder: str | Encoder = "cnn",
         augmentation: Sequence[keras.layers.Layer] = (),
         column: str | None = None,
     ):
-        super().__init__(encoder, column, size=size, fit=fit, antialias=antialias, max_pixels=max_pixels)
+        arguments = {"size": size, "fit": fit, "antialias": antialias, "max_pixels": max_pixels, "grayscale": grayscale}
+        super().__init__(encoder, column, **arguments)
         self.augmentation = list(augmentation)
 
     def build_encoder(self, name):

@@ -15,6 +15,7 @@ class Video(Modality):
         rate: frames a second, taken from the beginning of a file; None to spread them over the whole of it.
         antialias: average over source pixels when shrinking.
         max_pixels: larger frames are refused.
+        grayscale: one channel in place of three, where colors say nothing.
         encoder: `"gru"`, `"cnn3d"`, `"mean"`, `"transformer"`, or an object from `mk.encoders`.
         column: the column to read, where it has another name than the input.
 
@@ -26,7 +27,7 @@ class Video(Modality):
 
     preprocessor_class = VideoPreprocessor
     encoders = {"cnn3d": VideoCNN3D, "gru": VideoGRU, "mean": VideoMean, "transformer": VideoTransformer}
-    defaults = {"frames": 8, "size": 64, "antialias": True, "max_pixels": 2**25}
+    defaults = {"frames": 8, "size": 64, "antialias": True, "max_pixels": 2**25, "grayscale": False}
 
     def __init__(
         self,
@@ -35,8 +36,17 @@ class Video(Modality):
         rate: float | None = None,
         antialias: bool | None = None,
         max_pixels: int | None = None,
+        grayscale: bool | None = None,
         encoder: str | Encoder = "gru",
         column: str | None = None,
     ):
-        arguments = {"frames": frames, "size": size, "rate": rate, "antialias": antialias, "max_pixels": max_pixels}
-        super().__init__(encoder, column, **arguments)
+        super().__init__(
+            encoder,
+            column,
+            frames=frames,
+            size=size,
+            rate=rate,
+            antialias=antialias,
+            max_pixels=max_pixels,
+            grayscale=grayscale,
+        )

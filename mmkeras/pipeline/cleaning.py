@@ -163,9 +163,10 @@ class _Input:
         if media_type == "audio":
             peak = float(np.abs(values).max(initial=0))
             return _Facts(digest, _SILENT if peak < _SILENCE else None)
-        constant = np.ptp(values.reshape(-1, values.shape[-1]).astype(int), axis=0).max() <= _CONSTANT
-        if media_type == "video":
-            constant = all(np.ptp(frame.reshape(-1, 3).astype(int), axis=0).max() <= _CONSTANT for frame in values)
+        images = values if media_type == "video" else [values]
+        constant = all(
+            np.ptp(image.reshape(-1, image.shape[-1]).astype(int), axis=0).max() <= _CONSTANT for image in images
+        )
         image_hash = _hash_image(values) if media_type == "image" and not constant else None
         return _Facts(digest, _CONSTANT_IMAGE if constant else None, image_hash)
 

@@ -77,17 +77,19 @@ def _apart(function, *arguments):
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class ImagePreprocessor(Preprocessor):
-    """Bytes of a PNG or JPEG to pixels `(height, width, 3)`, uint8 in [0, 255], as Pillow reads them.
+    """Bytes of a PNG or JPEG to pixels `(height, width, channels)`, uint8 in [0, 255], as Pillow reads them.
 
-    Transparency is dropped, gray is repeated to three channels, and an image is turned as its EXIF or XMP data say. A
-    JPEG that is at least twice the size is decoded at 1/2, 1/4 or 1/8 of its own, which averages over its pixels. All
-    other formats, PNG of 16 bits and JPEG in CMYK become PNG outside of the graph (`mmkeras.data.media`).
+    Transparency is dropped, gray is repeated to three channels unless `grayscale` asks for one, and an image is turned
+    as its EXIF or XMP data say. A JPEG that is at least twice the size is decoded at 1/2, 1/4 or 1/8 of its own, which
+    averages over its pixels. All other formats, PNG of 16 bits and JPEG in CMYK become PNG outside of the graph
+    (`mmkeras.data.media`).
 
     Args:
         size: `(height, width)` in pixels, or one number for both.
         fit: `"stretch"` the whole image to the size, `"crop"` what is too much on two sides, or `"pad"` with black.
         antialias: average over source pixels when shrinking, as Pillow does; at less than half the speed.
         max_pixels: larger images are refused before they are decoded, in training and in serving.
+        grayscale: one channel, the luminance of ITU-R 601, in place of three.
 
     Example:
 
@@ -101,7 +103,14 @@ class ImagePreprocessor(Preprocessor):
     media_type = "image"
     dtype = "uint8"
 
-    def __init__(self, size=64, fit: str = "stretch", antialias: bool = True, max_pixels: int = 2**25):
+    def __init__(
+        self,
+        size=64,
+        fit: str = "stretch",
+        antialias: bool = True,
+        max_pixels: int = 2**25,
+        grayscale: bool = False,
+    ):
         size = (size, size) if isinstance(size, int) else tuple(size)
         if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
             raise ValueError(f"`size` of Image is (height, width) in pixels, or one number. Received: size={size}")
@@ -111,10 +120,11 @@ class ImagePreprocessor(Preprocessor):
         self.fit = fit
         self.antialias = antialias
         self.max_pixels = max_pixels
+        self.grayscale = grayscale
 
     @property
     def shape(self):
-        return (*self.size, 3)
+        return (*self.size, 1 if self.grayscale else 3)
 
     @property
     def media_options(self):
@@ -178,6 +188,8 @@ class ImagePreprocessor(Preprocessor):
             if self.fit == "crop":
                 pixels = _crop(pixels, self.size)
             pixels = tf.image.resize(pixels, self.size, antialias=self.antialias)
+        if self.grayscale:
+            pixels = tf.image.rgb_to_grayscale(pixels)
         return tf.cast(pixels + 0.5, tf.uint8)  # rounded; both kinds of averages stay within [0, 255]
 
     def explain_file(self, cell):
@@ -212,6 +224,7 @@ class ImagePreprocessor(Preprocessor):
             "fit": self.fit,
             "antialias": self.antialias,
             "max_pixels": self.max_pixels,
+            "grayscale": self.grayscale,
         }
 
 

@@ -13,7 +13,7 @@ _IN_A_VIDEO = " in a video"
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class VideoPreprocessor(Preprocessor):
-    """Frames, each the bytes of a JPEG or PNG, to pixels `(frames, height, width, 3)`, uint8 in [0, 255].
+    """Frames, each the bytes of a JPEG or PNG, to pixels `(frames, height, width, channels)`, uint8 in [0, 255].
 
     With them comes their length: how many are real. Without a rate, `frames` of the given ones are taken, evenly
     spaced; with fewer, some are repeated. With a rate the first `frames` are taken, and black ones follow where there
@@ -25,6 +25,7 @@ class VideoPreprocessor(Preprocessor):
         rate: frames a second, taken from the beginning of a file; None to spread them over the whole of it.
         antialias: average over source pixels when shrinking.
         max_pixels: larger frames are refused before they are decoded.
+        grayscale: one channel in place of three.
 
     Example:
 
@@ -42,7 +43,13 @@ class VideoPreprocessor(Preprocessor):
     dtype = "uint8"
 
     def __init__(
-        self, frames: int = 8, size=64, rate: float | None = None, antialias: bool = True, max_pixels: int = 2**25
+        self,
+        frames: int = 8,
+        size=64,
+        rate: float | None = None,
+        antialias: bool = True,
+        max_pixels: int = 2**25,
+        grayscale: bool = False,
     ):
         if frames < 1 or (rate is not None and rate <= 0):
             raise ValueError(
@@ -51,7 +58,7 @@ class VideoPreprocessor(Preprocessor):
             )
         self.frames = frames
         self.rate = rate
-        self.image = ImagePreprocessor(size, antialias=antialias, max_pixels=max_pixels)
+        self.image = ImagePreprocessor(size, antialias=antialias, max_pixels=max_pixels, grayscale=grayscale)
 
     @property
     def media_options(self):

@@ -53,17 +53,17 @@ def find_kind(encoder):
     return type(encoder).__module__.split(".")[2]
 
 
-def declare(encoder, length):
+def declare(encoder, length, **options):
     """The modality of an encoder, for rows of so many steps."""
     kind = find_kind(encoder)
     if kind == "text":
         return mk.Text(TOKENIZER, sequence_length=length, encoder=encoder)
     if kind == "image":
-        return mk.Image(size=16, encoder=encoder)
+        return mk.Image(size=16, encoder=encoder, **options)
     if kind == "audio":
         return mk.Audio(seconds=length / 20, encoder=encoder)
     if kind == "video":
-        return mk.Video(frames=length, size=16, encoder=encoder)
+        return mk.Video(frames=length, size=16, encoder=encoder, **options)
     if kind == "history":
         return mk.History(sequence_length=length, items=["a", "b"], encoder=encoder)
     return mk.Tabular(
@@ -167,6 +167,16 @@ def test_cnn_keeps_the_contract_at_every_size(size, is_strided):
     check_encoder(
         mk.Image(size, encoder=encoder).build_encoder("image"), RANDOM.integers(0, 256, (4, *size, 3), "uint8")
     )
+
+
+@pytest.mark.parametrize(
+    "encoder", [encoder for encoder in ENCODERS if find_kind(encoder) in ("image", "video")], ids=name_encoder
+)
+def test_images_of_one_channel_are_encoded(encoder):
+    modality = declare(encoder, length=4, grayscale=True)
+    inputs = {**make_content(modality), "present": np.ones(4, bool)}
+    assert inputs["content"].shape[-1] == 1
+    assert np.isfinite(modality.build_encoder("encoder")(inputs)["pooled"]).all()
 
 
 def test_n_grams_begin_with_what_the_training_rows_say_of_the_classes():

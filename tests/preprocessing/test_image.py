@@ -236,6 +236,17 @@ def test_crop_keeps_the_middle_and_pad_keeps_all():
         ImagePreprocessor(8, fit="zoom")
 
 
+@pytest.mark.parametrize("name", ["RGB.PNG", "L.PNG", "P.PNG", "RGB.JPEG", "L.JPEG", "RGB.BMP"])
+def test_grayscale_is_the_luminance_that_pillow_gives(name):
+    file = make_odd_files()[name]
+    image = PIL.Image.open(io.BytesIO(file))
+    expected = np.array(image.convert("RGB").convert("L"))[..., np.newaxis]
+    received = load(file, ImagePreprocessor(expected.shape[:2], grayscale=True))
+    assert np.abs(received.astype(int) - expected).max() <= 1
+    if image.mode == "L":
+        assert np.array_equal(received, np.array(image)[..., np.newaxis])
+
+
 def test_threads_share_one_graph(monkeypatch):
     """TensorFlow would take those that wait for a graph for those that trace it, and warn."""
     traces, warnings = [], []

@@ -15,12 +15,11 @@ def find_real(preprocessor, length):
 
 def read_frames(inputs, preprocessor, length, frame_encoder: Encoder, motion: bool = False):
     """Vectors `(batch, frames, units)` of the frames, each normalized, and the mask of those that are real."""
-    frames, *pixels = preprocessor.shape
     mask = find_real(preprocessor, length)
     if motion:
         inputs = FrameMotion(name="motion")(inputs, mask)
-    _, _, vectors = frame_encoder.encode(ops.reshape(inputs, (-1, *pixels)), preprocessor.image)
-    vectors = ops.reshape(vectors, (-1, frames, vectors.shape[-1]))
+    _, _, vectors = frame_encoder.encode(ops.reshape(inputs, (-1, *inputs.shape[2:])), preprocessor.image)
+    vectors = ops.reshape(vectors, (-1, inputs.shape[1], vectors.shape[-1]))
     return keras.layers.LayerNormalization(name="frames_norm")(vectors), mask
 
 

@@ -1,0 +1,47 @@
+"""Losses that Keras has for truth in one-hot vectors only."""
+
+import keras
+from keras import ops
+
+_LEAST = 1e-7
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Cross-entropy where each other class is taken for a little true, so that a model does not become too sure.
+
+    `-(1 - s) log p_y - s mean_k log p_k` for probabilities p, the class y, and the smoothing s. Reference: Szegedy et
+    al., "Rethinking the Inception Architecture for Computer Vision" (2016), section 7.
+
+    Args:
+        smoothing: from 0, for plain cross-entropy, to less than 1.
+        reduction, name: as for every loss of Keras.
+
+    Call arguments:
+        y_true: indices of classes `(batch,)` or `(batch, 1)`.
+        y_pred: probabilities `(batch, classes)`.
+
+    Raises:
+        ValueError: for another smoothing.
+
+    Example:
+
+    >>> loss = mk.losses.SmoothedCrossentropy(0.2)
+    >>> round(float(loss(np.array([0]), np.array([[0.5, 0.25, 0.25]]))), 4)
+    0.7856
+    """
+
+    def __init__(self, smoothing: float = 0.1, reduction="sum_over_batch_size", name: str = "smoothed_crossentropy"):
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"`smoothing` is a share, from 0 to less than 1. Received: smoothing={smoothing}")
+        super().__init__(name=name, reduction=reduction)
+        self.smoothing = smoothing
+
+    def call(self, y_true, y_pred):
+        logarithms = ops.log(ops.maximum(y_pred, _LEAST))
+        truth = ops.one_hot(ops.reshape(y_true, (-1,)), y_pred.shape[-1], dtype=logarithms.dtype)
+        own = ops.sum(truth * logarithms, axis=-1)
+        return -(1 - self.smoothing) * own - self.smoothing * ops.mean(logarithms, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "smoothing": self.smoothing}
