@@ -19,7 +19,7 @@ from mmkeras.row_model import RowModel, adapt_modalities, check_modalities
 from mmkeras.schedules import CosineToEnd, count_steps
 from mmkeras.state import apply_state, read_state
 from mmkeras.targets import Target
-from mmkeras.tasks.evaluation import Evaluation, evaluate
+from mmkeras.tasks.evaluation import Evaluation, evaluate, find_disagreement
 from mmkeras.tasks.side_losses import SideTensors, measure_alignment, measure_branches, read_side_tensors
 from mmkeras.weights import walk_layers
 
@@ -268,29 +268,7 @@ class Task(RowModel):
             return []
         source = rows if isinstance(rows, Source) else read(self._name_columns(rows)).with_columns(self.columns)
         self._check_answerable(source)
-        names = sorted(self.modalities)
-        outputs, present = [], []
-        for batch in self._make_dataset(source, None, DatasetOptions(batch_size=batch_size)):
-            flags = {name: batch[f"{name}_present"] for name in names}
-            alone = {key: tf.concat([tensor] * len(names), axis=0) for key, tensor in batch.items()}
-            for name in names:
-                parts = [flags[name] & (name == other) for other in names]
-                alone[f"{name}_present"] = tf.concat(parts, axis=0)
-            named = self.name_outputs(self.predict_on_batch(alone))
-            outputs.append({key: array.reshape(len(names), -1, *array.shape[1:]) for key, array in named.items()})
-            present.append(np.stack([flags[name].numpy() for name in names]))
-        outputs = {key: np.concatenate([part[key] for part in outputs], axis=1) for key in outputs[0]}
-        present = np.concatenate(present, axis=1)
-        measures = self.target.measure_disagreement(outputs, present)
-        answers = [self.target.describe({key: array[i] for key, array in outputs.items()}) for i in range(len(names))]
-        return [
-            {
-                "index": int(index),
-                "disagreement": float(measures[index]),
-                "answers": {name: answers[i][index] for i, name in enumerate(names) if present[i, index]},
-            }
-            for index in np.argsort(-measures, kind="stable")
-        ]
+        return find_disagreement(self, self._make_dataset(source, None, DatasetOptions(batch_size=batch_size)))
 
     def _answered_columns(self):
         return set(self.target.columns)

@@ -40,16 +40,10 @@ def evaluate(task, dataset: tf.data.Dataset) -> Evaluation:
     outputs, truths = {kind: [] for kind in kinds}, []
     for tensors, truth in dataset:
         for kind, given in kinds.items():
-            flags = {
-                f"{name}_present": tf.logical_and(tensors[f"{name}_present"], name in given) for name in task.modalities
-            }
-            outputs[kind].append(task.name_outputs(task.predict_on_batch({**tensors, **flags})))
+            outputs[kind].append(_predict_with(task, tensors, given))
         truths.append(truth)
     truth = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *truths)
-    joined = {
-        kind: {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        for kind, parts in outputs.items()
-    }
+    joined = {kind: _join(parts) for kind, parts in outputs.items()}
     metrics = {kind: task.target.measure_all(given, truth) for kind, given in joined.items()}
     metrics["best constant"] = task.target.measure_all(task.target.answer_constantly(truth), truth)
     return Evaluation(
@@ -57,3 +51,35 @@ def evaluate(task, dataset: tf.data.Dataset) -> Evaluation:
         table=pd.DataFrame.from_dict(metrics, orient="index"),
         confusions=task.target.count_confusions(joined["model"], truth),
     )
+
+
+def find_disagreement(task, dataset: tf.data.Dataset) -> list[dict]:
+    """What `disagreement` returns, for batches of tensors."""
+    names = sorted(task.modalities)
+    outputs, present = {name: [] for name in names}, []
+    for tensors in dataset:
+        for name in names:
+            outputs[name].append(_predict_with(task, tensors, [name]))
+        present.append(np.stack([tensors[f"{name}_present"] for name in names]))
+    alone, present = {name: _join(parts) for name, parts in outputs.items()}, np.concatenate(present, axis=1)
+    stacked = {key: np.stack([alone[name][key] for name in names]) for key in alone[names[0]]}
+    measures = task.target.measure_disagreement(stacked, present)
+    answers = {name: task.target.describe(given) for name, given in alone.items()}
+    return [
+        {
+            "index": int(index),
+            "disagreement": float(measures[index]),
+            "answers": {name: answers[name][index] for place, name in enumerate(names) if present[place, index]},
+        }
+        for index in np.argsort(-measures, kind="stable")
+    ]
+
+
+def _predict_with(task, tensors, given):
+    """The outputs by name when all modalities but the given ones are missing."""
+    present = {f"{name}_present": tensors[f"{name}_present"] & (name in given) for name in task.modalities}
+    return task.name_outputs(task.predict_on_batch({**tensors, **present}))
+
+
+def _join(parts):
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
