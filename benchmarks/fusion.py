@@ -5,7 +5,7 @@ MMKERAS_DATA=<folder> python benchmarks/fusion.py [--quick]
 The folder holds fsdd.tar.xz (3,000 recordings of six speakers who say a digit, CC BY-SA 4.0), mnist-npz.tar.xz and
 online-shoppers.tar.xz (12,330 visits, CC BY 4.0); easy-VQA comes from its package, its spoken questions from espeak-ng.
 `cases/` says how each is used. Writes benchmarks/results/fusion.json after each training, and goes on from there on the
-same commit; then docs/benchmarks.md.
+same commit; then docs/benchmarks.md. A full run takes about an hour on two cores.
 """
 
 import argparse

@@ -35,7 +35,7 @@ def _train_baseline(model, train_rows, test_rows):
     is_tfidf = model == BASELINES[0]
     make = TfidfVectorizer if is_tfidf else CountVectorizer
     vectorizer = make(ngram_range=(1, 2), **({"sublinear_tf": True} if is_tfidf else {"binary": True}))
-    content, labels = vectorizer.fit_transform(train_rows["text"]), train_rows["label"] == "positive"
+    content, labels = vectorizer.fit_transform(train_rows["text"]), (train_rows["label"] == "positive").to_numpy()
     test = vectorizer.transform(test_rows["text"])
     if not is_tfidf:
         positive, negative = (1 + np.asarray(content[labels == value].sum(axis=0))[0] for value in (True, False))
