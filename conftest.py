@@ -1,5 +1,7 @@
 """What every test starts from: the same seed, and for doctests the names they use."""
 
+import logging
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,3 +47,15 @@ def _names_in_doctests(request, doctest_namespace):
     doctest_namespace |= {"mk": mk, "np": np, "tf": tf}
     if module is not None:
         doctest_namespace |= vars(mk.layers) | vars(mk.testing)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_that_autograph_cannot_read():
+    """TensorFlow's long warning of it would stand in front of every user."""
+    told = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    tf.get_logger().addHandler(handler)
+    yield
+    tf.get_logger().removeHandler(handler)
+    assert not [message for message in told if message.startswith("AutoGraph could not transform")]

@@ -191,7 +191,7 @@ def _plan_reading(cells, preprocessor):
     else:
         branches = [lambda cell: cell, tf.io.read_file]
     if sources.max(initial=0) > _FILE:  # else left out, because Python functions cannot leave this process
-        branches += [lambda cell: convert(cell, False), lambda cell: convert(cell, True)]
+        branches += [functools.partial(convert, is_file=is_file) for is_file in (False, True)]
 
     kinds = np.unique(sources)
 
