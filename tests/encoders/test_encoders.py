@@ -84,7 +84,8 @@ def make_content(modality, rows=4):
     whole = shape[1] - 400 if isinstance(modality, mk.Audio) else shape[1]  # the last frame of sound ends with the row
     if isinstance(modality, mk.Tabular):
         values = RANDOM.normal(size=shape).astype("float32")
-        values[:, 1, 0] = np.arange(rows) % 3
+        for feature in np.flatnonzero(modality.preprocessor.cardinalities):
+            values[:, feature, 0] = np.arange(rows) % modality.preprocessor.cardinalities[feature]
         values[..., 1] = RANDOM.random(shape[:-1]) < 0.5
         return {"content": values}
     if isinstance(modality, mk.Audio):

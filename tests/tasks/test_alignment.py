@@ -8,7 +8,7 @@ import tensorflow as tf
 import mmkeras as mk
 from mmkeras.tasks.side_losses import measure_alignment, read_side_tensors
 
-SMALL = mk.encoders.TabularMLP(units=8)
+SMALL = mk.encoders.TabularMLP(units=8, dropout=0.1)
 
 
 def make_source(rows=64):

@@ -45,7 +45,7 @@ def modalities():
         "text": mk.Text(encoder=mk.encoders.TextGRU(units=8, embedding_dim=8)),
         "image": mk.Image(size=8, encoder=mk.encoders.ImageCNN(units=8, filters=(4,))),
         "sound": mk.Audio(seconds=0.2, encoder=mk.encoders.AudioCNN(units=8, filters=(8,), mel_bins=16)),
-        "profile": mk.Tabular(["age of"], ["city"], ["day"], encoder=mk.encoders.TabularMLP(units=8)),
+        "profile": mk.Tabular(["age of"], ["city"], ["day"], encoder=mk.encoders.TabularMLP(units=8, dropout=0.1)),
         "clicks": mk.History(3, times="times", encoder=mk.encoders.HistoryGRU(units=8, embedding_dim=8)),
     }
 
