@@ -158,6 +158,7 @@ def test_a_decision_is_the_mean_of_what_the_modalities_say_alone():
     assert np.allclose(model.predict(inputs, verbose=0), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_inputs_may_be_called_as_the_parts_of_a_model(tmp_path):
     names = ["head", "gated", "image_encoder", "image_source", "tokens"]
     rows = mk.read([{name: f"word{i}" for name in [*names, "image"]} | {"label": "ab"[i % 2]} for i in range(8)])

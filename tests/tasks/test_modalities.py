@@ -86,7 +86,7 @@ def test_every_artifact_answers_as_the_model_does(artifacts):
     assert [artifact.agreement for artifact in artifacts[1].artifacts] == [1.0] * 4
 
 
-def test_the_raw_signature_has_an_input_for_every_column(artifacts):
+def test_the_raw_signature_has_an_input_for_every_column(artifacts, trained):
     signature = tf.saved_model.load(str(artifacts[0] / "saved_model")).signatures["serving_default"]
     specs = signature.structured_input_signature[1]
     assert {name: spec.shape.rank for name, spec in specs.items()} == {
@@ -100,9 +100,15 @@ def test_the_raw_signature_has_an_input_for_every_column(artifacts):
         "clicks_times": 2,
     }
     nothing = {name: tf.fill((1,) * spec.shape.rank, "") for name, spec in specs.items()}
-    yes = signature(**nothing | {"profile_age_of": tf.constant(["55"]), "profile_city": tf.constant(["Rome"])})
-    no = signature(**nothing | {"clicks_items": tf.constant([["c", "a"]]), "clicks_times": tf.constant([["0", "100"]])})
-    assert [yes["label"][0], no["label"][0]] == [b"yes", b"no"]
+    profile = signature(**nothing | {"profile_age_of": tf.constant(["55"]), "profile_city": tf.constant(["Rome"])})
+    clicks = {"clicks_items": tf.constant([["c", "a"]]), "clicks_times": tf.constant([["0", "100"]])}
+    answers = [profile, signature(**nothing | clicks)]
+    rows = [{"age of": 55, "city": "Rome"}, {"clicks": ["c", "a"], "times": [0, 100]}]
+    expected = trained.predict_rows(rows)
+    for answer, row in zip(answers, expected, strict=True):
+        assert answer["label"][0] == row["label"].encode()
+        assert float(answer["probability"][0]) == pytest.approx(row["probability"], abs=1e-5)
+    assert expected[0]["probability"] != pytest.approx(expected[1]["probability"], abs=1e-3)
 
 
 BAD_CELLS = {  # by input of the raw signature: a cell of no use, and why
