@@ -42,8 +42,8 @@ def write_report(path: Path, model, test, row_count: int, histories: dict, expor
         _comparison_table(accuracy, results["seconds"]),
         "<h2>Learning curves</h2>",
         make_image(_draw_curves(histories), "Accuracy by epoch of the three models"),
-        "<p class=quiet>Rows lack a modality at random in the training of the fused model, which is why it is better on "
-        "the validation rows.</p>",
+        "<p class=quiet>Training rows of the fused model lack a modality at random; validation rows do not, and are "
+        "answered better.</p>",
         "<h2>Confusion matrix of the fused model, test rows</h2>",
         make_image(_draw_confusion(predictions, truth, model.classes), "Counts of true answer by given answer"),
         f"<h2>{row_count} test rows</h2>",
