@@ -63,19 +63,19 @@ def train(model: str, seed: int, is_quick: bool) -> dict[str, float]:
 def add_noise(dataset: tf.data.Dataset, level: float, seed: int | None = None) -> tf.data.Dataset:
     """White noise in dB against each recording; new in each epoch without a seed."""
 
-    def add(tensors, truth):
+    def add(batch, drawn):
+        tensors, truth = batch
         samples, count = tensors["sound"], tf.shape(tensors["sound"])[1]
         real = tf.sequence_mask(tensors["sound_length"], count, tf.float32)
         power = tf.reduce_sum(samples**2, 1, True) / tf.maximum(tf.reduce_sum(real, 1, True), 1)
-        if seed is None:
-            noise = tf.random.normal(tf.shape(samples))
-        else:
-            noise = tf.random.stateless_normal(tf.shape(samples), [seed, tf.reduce_sum(tensors["sound_length"])])
+        chosen = drawn if seed is None else [seed, tf.reduce_sum(tensors["sound_length"])]
+        noise = tf.random.stateless_normal(tf.shape(samples), chosen)
         noisy = (samples + noise * tf.sqrt(power) * 10 ** (-level / 20)) * real
         largest = tf.maximum(tf.reduce_max(tf.abs(noisy), 1, True), 1e-6)
         return {**tensors, "sound": 0.9 * noisy / largest}, truth
 
-    return dataset.map(add)
+    seeds = tf.data.Dataset.random(0, rerandomize_each_iteration=True).batch(2)
+    return tf.data.Dataset.zip(dataset, seeds).map(add)
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """Rows that are mixed with others of their batch in training."""
 
+import random
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -34,10 +35,11 @@ def mix_batches(dataset: tf.data.Dataset, modalities: Mapping[str, Modality], al
             f"modalities {wrong}"
         )
 
-    def mix(tensors, truth, *weights):
+    def mix(batch, seed):
+        tensors, truth, *weights = batch
         count = tf.shape(next(iter(tensors.values())))[0]
-        other = tf.random.shuffle(tf.range(count))
-        one, two = tf.unstack(tf.random.gamma((2, count), alpha))
+        other = tf.argsort(tf.random.stateless_uniform([count], seed))
+        one, two = tf.unstack(tf.random.stateless_gamma([2, count], seed, alpha))
         drawn = one / tf.maximum(one + two, 1e-9)
         drawn = tf.maximum(drawn, 1 - drawn)
         mixed, is_mixed = dict(tensors), tf.zeros_like(other, tf.bool)
@@ -52,7 +54,9 @@ def mix_batches(dataset: tf.data.Dataset, modalities: Mapping[str, Modality], al
         second = tf.nest.map_structure(lambda part: tf.gather(part, other), truth)
         return mixed, {_FIRST: truth, _SECOND: second, _SHARE: tf.where(is_mixed, drawn, 1.0)}, *weights
 
-    return dataset.map(mix, num_parallel_calls=tf.data.AUTOTUNE)
+    # TensorFlow's stateful draws would come back alike in every epoch, once somebody has set a seed.
+    seeds = tf.data.Dataset.random(random.getrandbits(31), rerandomize_each_iteration=True).batch(2)
+    return tf.data.Dataset.zip(dataset, seeds).map(mix, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _blend(content, other, share):

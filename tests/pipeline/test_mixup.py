@@ -56,6 +56,20 @@ def test_a_row_that_shares_no_modality_keeps_its_truth(mixed):
     assert np.all(share[~np.logical_or(*shared)] == 1)
 
 
+def test_it_mixes_anew_in_every_epoch_and_alike_after_the_same_seed():
+    dataset = tf.data.Dataset.from_tensor_slices(make_batch()).batch(64)
+
+    def draw():
+        keras.utils.set_random_seed(3)
+        mixed = mix_batches(dataset, MODALITIES, alpha=1.0)
+        return [read_mixed(next(iter(mixed))[1])[2].numpy() for _ in range(2)]
+
+    (first, second), again = draw(), draw()
+    assert not np.allclose(first, second)
+    assert np.array_equal(first, again[0]) and np.array_equal(second, again[1])
+    assert len(mix_batches(dataset, MODALITIES, alpha=1.0)) == 1
+
+
 def test_the_loss_is_the_mean_of_both_truths_by_their_shares():
     model = mk.Classifier(MODALITIES, ["even", "odd"])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
