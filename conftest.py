@@ -50,12 +50,12 @@ def _names_in_doctests(request, doctest_namespace):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_that_autograph_cannot_read():
-    """TensorFlow's long warning of it would stand in front of every user."""
-    told = []
+def tensorflow_messages():
+    """What TensorFlow logs while a test runs. Its long warning of code that AutoGraph cannot read fails every test."""
+    messages = []
     handler = logging.Handler()
-    handler.emit = lambda record: told.append(record.getMessage())
+    handler.emit = lambda record: messages.append(record.getMessage())
     tf.get_logger().addHandler(handler)
-    yield
+    yield messages
     tf.get_logger().removeHandler(handler)
-    assert not [message for message in told if message.startswith("AutoGraph could not transform")]
+    assert not [message for message in messages if message.startswith("AutoGraph could not transform")]

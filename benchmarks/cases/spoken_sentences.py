@@ -54,27 +54,26 @@ def train(model: str, seed: int, is_quick: bool) -> dict[str, float]:
     batches = task.dataset(train_rows, BATCH, shuffle=True, cache=True, seed=seed)
     tested = task.dataset(test_rows, 61, cache=True)
     if "sound" in names:
-        batches, tested = add_noise(batches, level), add_noise(tested, level, seed=1)
+        batches, tested = add_noise(batches, level, seed), add_noise(tested, level, seed=1, anew=False)
     task.fit(batches, epochs=1 if is_quick else EPOCHS, verbose=0)
     metrics = task.evaluate(tested, return_dict=True, verbose=0)
     return {metric: metrics[f"{metric}_accuracy"] for metric in METRICS}
 
 
-def add_noise(dataset: tf.data.Dataset, level: float, seed: int | None = None) -> tf.data.Dataset:
-    """White noise in dB against each recording; new in each epoch without a seed."""
+def add_noise(dataset: tf.data.Dataset, level: float, seed: int, anew: bool = True) -> tf.data.Dataset:
+    """White noise in dB against each recording; anew in each epoch, or always the same."""
 
     def add(batch, drawn):
         tensors, truth = batch
         samples, count = tensors["sound"], tf.shape(tensors["sound"])[1]
         real = tf.sequence_mask(tensors["sound_length"], count, tf.float32)
         power = tf.reduce_sum(samples**2, 1, True) / tf.maximum(tf.reduce_sum(real, 1, True), 1)
-        chosen = drawn if seed is None else [seed, tf.reduce_sum(tensors["sound_length"])]
-        noise = tf.random.stateless_normal(tf.shape(samples), chosen)
+        noise = tf.random.stateless_normal(tf.shape(samples), drawn)
         noisy = (samples + noise * tf.sqrt(power) * 10 ** (-level / 20)) * real
         largest = tf.maximum(tf.reduce_max(tf.abs(noisy), 1, True), 1e-6)
         return {**tensors, "sound": 0.9 * noisy / largest}, truth
 
-    seeds = tf.data.Dataset.random(0, rerandomize_each_iteration=True).batch(2)
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=anew).batch(2)
     return tf.data.Dataset.zip(dataset, seeds).map(add)
 
 
