@@ -83,13 +83,15 @@ class Fusion(keras.layers.Layer):
 
         Args:
             outputs: what `join` gave.
-            head: a layer from Features to logits `(batch, units)`, of which it says by `reads` which it takes.
+            head: a layer from Features to logits `(batch, units)`, of which it says by `reads` which it takes: those of
+                all modalities together, `"fused"`, those of one, by its name, or `"all"` that `join` gave.
             encoded: where the logits of each modality alone are wanted too, for losses of their own: dict from modality
                 name to its Features before the fusion.
 
         Returns: the logits, and a dict from modality name to the logits of the modality alone, empty without `encoded`.
         """
-        logits = head(outputs["fused"] if head.reads == "fused" else outputs["modalities"][head.reads])
+        everything = {**outputs["modalities"], "fused": outputs["fused"], "all": outputs}
+        logits = head(everything[head.reads])
         return logits, connect_branches(encoded, head) if encoded else {}
 
     def get_config(self):
@@ -106,7 +108,8 @@ def connect_branches(features, head):
     branches = {}
     for name, modality in sorted(features.items()):
         branch_head = type(head).from_config({**head.get_config(), "name": f"{head.name}-{name}"})
-        branches[name] = branch_head(modality)
+        alone = {"fused": modality, "modalities": {name: modality}}
+        branches[name] = branch_head(alone if head.reads == "all" else modality)
     return branches
 
 

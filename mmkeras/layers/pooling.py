@@ -1,6 +1,7 @@
 """Many tokens to one vector, without those of padding."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -50,7 +51,7 @@ class AttentionPooling(keras.layers.Layer):
 
     def call(self, tokens, token_mask):
         scores = ops.cast(self.score(self.hidden(tokens))[..., 0], "float32")
-        weights = ops.softmax(ops.where(token_mask, scores, -1e9), axis=1)
+        weights = tf.nn.softmax(ops.where(token_mask, scores, -1e9), axis=1)  # Keras's warns where there is one token
         return ops.sum(tokens * ops.cast(ops.expand_dims(weights, -1), tokens.dtype), axis=1)
 
     def compute_mask(self, *args, **kwargs):

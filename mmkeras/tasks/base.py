@@ -421,7 +421,7 @@ def _refuse_source(x, method):
 
 
 def _require_features(backbone, head):
-    known = {"fused", *backbone.modalities}
+    known = {"fused", "all", *backbone.modalities}
     if head.reads not in known:
         raise ValueError(f"A head reads one of {sorted(known)}. Received: reads={head.reads!r}")
     if lacking := set(head.feature_keys) - set(backbone.feature_keys):
@@ -447,7 +447,7 @@ def _find_used(backbone, head, with_branches, is_aligned):
     fusion = backbone.fusion
     used = {name: {*fusion.reads, "present"} for name in backbone.modalities}
     for name in used:
-        if with_branches or (fusion.passes_on and head.reads == name):
+        if with_branches or (fusion.passes_on and head.reads in (name, "all")):
             used[name] |= set(head.feature_keys)
         if is_aligned:
             used[name].add("pooled")

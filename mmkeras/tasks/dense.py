@@ -1,5 +1,7 @@
 from collections.abc import Mapping
 
+import keras
+
 from mmkeras.backbone import Backbone
 from mmkeras.data.names import name_uniquely
 from mmkeras.fusion import Fusion
@@ -10,7 +12,7 @@ from mmkeras.tasks.base import Task
 
 
 class DenseTask(Task):
-    """Base of the tasks with one answer for each row, from one vector: see `Classifier` for the arguments."""
+    """Base of the tasks with one answer for each row: see `Classifier` for the arguments."""
 
     def __init__(
         self,
@@ -30,8 +32,13 @@ class DenseTask(Task):
             raise ValueError("A backbone has modalities and a fusion: give it alone, or these without a backbone.")
         taken = {layer.name for layer in backbone.layers}
         head_name = name_uniquely("head", taken)
-        head = DenseHead(target.output_units, hidden_units, dropout, name=head_name, dtype=backbone.policy)
+        head = self.make_head(target, hidden_units, dropout, name=head_name, dtype=backbone.policy)
         super().__init__(backbone, target, head, auxiliary_weight, alignment_weight, name)
+
+    @staticmethod
+    def make_head(target, hidden_units, dropout, **kwargs) -> keras.layers.Layer:
+        """The layer from Features to the logits of the target."""
+        return DenseHead(target.output_units, hidden_units, dropout, **kwargs)
 
     def get_config(self):
         return {**super().get_config(), "hidden_units": self.head.hidden_units, "dropout": self.head.dropout}

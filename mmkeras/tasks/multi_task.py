@@ -4,6 +4,7 @@ import keras
 
 from mmkeras.backbone import Backbone
 from mmkeras.fusion import Fusion
+from mmkeras.heads import AttentionHead
 from mmkeras.modalities import Modality
 from mmkeras.targets import MultiTarget, Target
 from mmkeras.tasks.base import AUXILIARY_WEIGHT
@@ -23,8 +24,9 @@ class MultiTask(DenseTask):
         target: a `mk.targets.MultiTarget`, or what it is made of: names of columns of classes and targets, or a dict
             of such by name.
         fusion: an object from `mk.fusion`, or its name; None for `mk.fusion.Gated()`.
-        hidden_units: units of the head's hidden layer, which the targets share.
-        dropout: share of them that is dropped in training.
+        hidden_units: units of the head's hidden layer, which the targets share, and of the tokens as they see them:
+            each pays attention to those that tell it most (`mk.heads.AttentionHead`).
+        dropout: share of what a target reads that is dropped in training.
         backbone: a `mk.Backbone` to build on, which may have other tasks.
         auxiliary_weight: weight of the losses of each modality alone; 0 for none.
         alignment_weight: weight of a loss that draws the vectors of the modalities of a row together; 0 for none.
@@ -63,6 +65,11 @@ class MultiTask(DenseTask):
         super().__init__(
             modalities, target, fusion, hidden_units, dropout, backbone, auxiliary_weight, alignment_weight, name
         )
+
+    @staticmethod
+    def make_head(target, hidden_units, dropout, **kwargs):
+        units = [part.output_units for part in target.targets.values()]
+        return AttentionHead(units, hidden_units, dropout, **kwargs)
 
     @classmethod
     def make_target(cls, target):

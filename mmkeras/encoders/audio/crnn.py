@@ -31,7 +31,7 @@ class AudioCRNN(SpectrogramEncoder):
     def __init__(
         self,
         units: int = 64,
-        filters: tuple[int, ...] = (32, 48, 64),
+        filters: tuple[int, ...] = (16, 32, 48),
         mel_bins: int = 64,
         dropout: float = 0.2,
         time_share: float = 0.1,

@@ -51,7 +51,7 @@ class DecisionFusion(Fusion):
         return {"modalities": features}
 
     def connect(self, outputs, head, encoded=None):
-        if head.reads != "fused":
+        if head.reads not in ("fused", "all"):
             raise ValueError(
                 f"{type(self).__name__} gives each modality a head, so a head cannot read one of them alone. "
                 f"Received: reads={head.reads!r}. Use a fusion of another level."
