@@ -1,6 +1,6 @@
 """Encoders against simple models of scikit-learn, on the same splits.
 
-MMKERAS_DATA=<folder> python benchmarks/encoders.py [--quick]
+MMKERAS_DATA=<folder> python benchmarks/encoders.py [--quick] [--cases sounds sentences ...]
 
 The folder holds rt-polarity.tar.xz, esc10-16k.tar.xz, mnist-npz.tar.xz, online-shoppers.tar.xz and
 grid-s1-mouth.tar.xz. `cases/` says how each data set is used. Writes benchmarks/results/encoders.json
@@ -25,16 +25,21 @@ from first_run import find_commit
 HERE = Path(__file__).parent
 RESULTS, QUICK_RESULTS = HERE / "results" / "encoders.json", HERE / "work" / "encoders" / "quick.json"
 # Each has a NAME, METRICS, BASELINES and MODELS, SEEDS, TARGETS (floor and aim by model and metric), and `train`.
-CASES = {case.NAME: case for case in (sounds, spoken_sentences, sentences, visits, handwriting, questions)}
+CASES = {
+    case.__name__.removeprefix("cases."): case
+    for case in (sounds, spoken_sentences, sentences, visits, handwriting, questions)
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one seed, and one epoch")
-    is_quick = parser.parse_args().quick
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=[*CASES], help="only these")
+    arguments = parser.parse_args()
+    is_quick = arguments.quick
     commit, path = find_commit(), QUICK_RESULTS if is_quick else RESULTS
     runs = read_runs(path, commit)
-    for case in CASES.values():
+    for case in map(CASES.get, arguments.cases):
         for model in (*case.BASELINES, *case.MODELS):
             for seed in case.SEEDS[:1] if is_quick else case.SEEDS:
                 key = {"case": case.NAME, "model": model, "seed": seed}
