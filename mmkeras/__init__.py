@@ -41,6 +41,7 @@ from mmkeras.pipeline import clean as clean
 from mmkeras.pipeline import prepare as prepare
 from mmkeras.preprocessing import tokenizers as tokenizers
 from mmkeras.row_model import RowModel as RowModel
+from mmkeras.targets import propose_target as propose_target
 from mmkeras.tasks import Classifier as Classifier
 from mmkeras.tasks import MultiTask as MultiTask
 from mmkeras.tasks import Regressor as Regressor

@@ -157,12 +157,17 @@ def _run_demo(options):
 def _run_check(options):
     from mmkeras import data
     from mmkeras.pipeline import check
+    from mmkeras.targets import propose_target
 
     source = data.read(options.table, target=options.target, allow_outside=options.allow_outside)
+    target = propose_target(source) if source.target else None
     proposals = data.propose(source)
     print(f"{source.name}: {len(source):,} rows, {len(source.table.columns)} columns\n")
     print(data.format_proposals(proposals))
-    print(f"\nIf they are, this is what is wrong with the cells:\n{check(source, _guess_modalities(proposals))}")
+    if target:
+        print(f"\nTo predict: {target}")
+    report = check(source, _guess_modalities(proposals), target and target.target)
+    print(f"\nIf they are, this is what is wrong with the cells:\n{report}")
 
 
 def _guess_modalities(proposals):

@@ -8,6 +8,7 @@ import pandas as pd
 import tensorflow as tf
 
 _LARGEST = 30  # classes of a confusion table that is printed
+_RESAMPLES = 200
 
 
 @dataclass(frozen=True)
@@ -18,15 +19,23 @@ class Evaluation:
         rows: how many were measured.
         table: the metrics, a column each, of the model, of the model when it is given one modality alone, and of the
             one best answer for all rows: the most frequent class, the mean number.
+        low, high: tables of the same form: the 95 % interval of each metric, by measuring as many rows, drawn with
+            replacement, again and again (the percentile bootstrap of Efron and Tibshirani, "An Introduction to the
+            Bootstrap", 1993). Models whose intervals lie apart differ; other training runs are not accounted for.
         confusions: by column of classes, how many rows of a true class (down) were given each answer (across).
     """
 
     rows: int
     table: pd.DataFrame
+    low: pd.DataFrame
+    high: pd.DataFrame
     confusions: Mapping[str, pd.DataFrame]
 
     def __str__(self):
         text = f"{self.rows:,} rows\n{self.table.to_string(float_format='{:.4f}'.format)}"
+        intervals = zip(self.table.columns, self.low.loc["model"], self.high.loc["model"], strict=True)
+        text += "\n95 % intervals of the model: "
+        text += ", ".join(f"{metric} {low:.4f} to {high:.4f}" for metric, low, high in intervals)
         for column, counts in self.confusions.items():
             if len(counts) <= _LARGEST:
                 text += f"\n\n{column}: true (down) by answered (across)\n{counts.to_string()}"
@@ -44,12 +53,21 @@ def evaluate(task, dataset: tf.data.Dataset) -> Evaluation:
         truths.append(truth)
     truth = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *truths)
     joined = {kind: _join(parts) for kind, parts in outputs.items()}
-    metrics = {kind: task.target.measure_all(given, truth) for kind, given in joined.items()}
-    metrics["best constant"] = task.target.measure_all(task.target.answer_constantly(truth), truth)
-    return Evaluation(
-        rows=len(tf.nest.flatten(truth)[0]),
-        table=pd.DataFrame.from_dict(metrics, orient="index"),
-        confusions=task.target.count_confusions(joined["model"], truth),
+    joined["best constant"] = task.target.answer_constantly(truth)
+    rows = len(tf.nest.flatten(truth)[0])
+    table = _measure(task.target, joined, truth, np.arange(rows))
+    random = np.random.default_rng(0)
+    drawn = [_measure(task.target, joined, truth, random.integers(rows, size=rows)) for _ in range(_RESAMPLES)]
+    resampled = pd.concat(drawn).groupby(level=0)
+    low, high = (resampled.quantile(level).reindex_like(table) for level in (0.025, 0.975))
+    return Evaluation(rows, table, low, high, task.target.count_confusions(joined["model"], truth))
+
+
+def _measure(target, outputs, truth, places):
+    """The metrics, a column each, of each of the outputs on the rows at these places."""
+    outputs, truth = tf.nest.map_structure(lambda array: array[places], (outputs, truth))
+    return pd.DataFrame.from_dict(
+        {kind: target.measure_all(given, truth) for kind, given in outputs.items()}, orient="index"
     )
 
 

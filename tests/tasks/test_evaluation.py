@@ -41,6 +41,17 @@ def test_it_says_what_a_modality_and_a_constant_would_do(model, rows):
     assert counts.to_numpy().sum() == evaluation.rows == 120
     assert np.trace(counts.to_numpy()) / 120 == pytest.approx(expected["accuracy"])
     text = str(evaluation)
+    low, high = evaluation.low.loc["model", "accuracy"], evaluation.high.loc["model", "accuracy"]
+    accuracy = table.loc["model", "accuracy"]
+    assert low < accuracy < high or low == accuracy == high == 1
+    share_low, share_high = (
+        evaluation.low.loc["best constant", "accuracy"],
+        evaluation.high.loc["best constant", "accuracy"],
+    )
+    # That of a share is known: the normal distribution of the mean of as many rows.
+    error = 1.96 * np.sqrt(share * (1 - share) / 120)
+    assert share - share_low == pytest.approx(error, abs=0.02) and share_high - share == pytest.approx(error, abs=0.02)
+    assert f"accuracy {low:.4f} to {high:.4f}" in text
     assert "120 rows" in text and "best constant" in text and "label: true (down) by answered (across)" in text
 
 
