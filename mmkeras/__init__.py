@@ -27,6 +27,8 @@ from mmkeras.exporting import ParityError as ParityError
 from mmkeras.exporting import Tolerance as Tolerance
 from mmkeras.exporting import export as export
 from mmkeras.features import Features as Features
+from mmkeras.fitting import FitReport as FitReport
+from mmkeras.fitting import fit as fit
 from mmkeras.modalities import Audio as Audio
 from mmkeras.modalities import History as History
 from mmkeras.modalities import Image as Image
@@ -34,6 +36,7 @@ from mmkeras.modalities import Modality as Modality
 from mmkeras.modalities import Tabular as Tabular
 from mmkeras.modalities import Text as Text
 from mmkeras.modalities import Video as Video
+from mmkeras.pipeline import Cache as Cache
 from mmkeras.pipeline import DatasetOptions as DatasetOptions
 from mmkeras.pipeline import Records as Records
 from mmkeras.pipeline import check as check

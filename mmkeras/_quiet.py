@@ -34,6 +34,20 @@ def drop_lines(pattern: re.Pattern):
                     os.write(2, line)
 
 
+@contextlib.contextmanager
+def several_models():
+    """Without the warnings that several models in one process trace more graphs than one."""
+    import tensorflow as tf
+
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def import_tensorflow():
     """Imports TensorFlow and the ops of its tokenizer without their start-up lines."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors come as exceptions all the same

@@ -5,11 +5,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from mmkeras.metrics import is_lower_better
+
 _LOOKED_AT = 1000  # batches of a dataset that may have no end
-_LOW_IS_GOOD = ("loss", "error", "crossentropy", "divergence", "poisson", "logcosh")
 
 
-def best(patience: int | None = None) -> keras.callbacks.Callback:
+def best(patience: int | None = None, metric: str | None = None) -> keras.callbacks.Callback:
     """Keeps the weights of the best epoch, and stops where none has been better for long.
 
     The best is the epoch with the best value, on the validation rows, of the first metric that the model was compiled
@@ -18,23 +19,24 @@ def best(patience: int | None = None) -> keras.callbacks.Callback:
 
     Args:
         patience: epochs without a better one after which training stops; None never to stop.
+        metric: its name in the history of `fit`, without `val_`, such as `"auroc"` or `"loss"`; None for the first.
 
     Raises:
-        ValueError: in `fit`, without validation rows.
+        ValueError: in `fit`, without validation rows, or without this metric.
 
     Example::
 
         model.fit(batches, validation_data=others, epochs=50, callbacks=[mk.callbacks.best(patience=10)])
     """
-    return _Best(patience)
+    return _Best(patience, metric)
 
 
 class _Best(keras.callbacks.Callback):
-    def __init__(self, patience):
+    def __init__(self, patience, metric):
         super().__init__()
         if patience is not None and patience < 1:
             raise ValueError(f"`patience` is at least 1 epoch, or None. Received: patience={patience}")
-        self.patience = patience
+        self.patience, self.metric = patience, metric
         self._stopping = None
 
     def on_epoch_end(self, epoch, logs=None):
@@ -48,10 +50,12 @@ class _Best(keras.callbacks.Callback):
         if not names:
             raise ValueError("mk.callbacks.best compares epochs on validation rows: fit(..., validation_data=...).")
         order = [name for name in logs if name in names and name != "loss"]
-        metric = order[0] if order else "loss"
+        metric = self.metric or (order[0] if order else "loss")
+        if metric not in names:
+            raise ValueError(f"mk.callbacks.best compares epochs by one of {names}. Received: metric={metric!r}")
         stopping = keras.callbacks.EarlyStopping(
             f"val_{metric}",
-            mode="min" if any(part in metric for part in _LOW_IS_GOOD) else "max",
+            mode="min" if is_lower_better(metric) else "max",
             patience=self.patience or 10**9,
             restore_best_weights=True,
         )

@@ -67,9 +67,9 @@ def _run_compare(options):
     from pathlib import Path
 
     import mmkeras as mk
-    from mmkeras.comparison import page
+    from mmkeras import pages
 
-    page.import_figure()  # what is missing is told before any work is done
+    pages.import_figure()  # what is missing is told before any work is done
     train, test = (
         mk.read(table, target=options.target, allow_outside=options.allow_outside) if table else None
         for table in (options.table, options.test)
@@ -160,8 +160,8 @@ def _run_check(options):
     from mmkeras.targets import propose_target
 
     source = data.read(options.table, target=options.target, allow_outside=options.allow_outside)
-    target = propose_target(source) if source.target else None
     proposals = data.propose(source)
+    target = propose_target(source, proposals=proposals) if source.target else None
     print(f"{source.name}: {len(source):,} rows, {len(source.table.columns)} columns\n")
     print(data.format_proposals(proposals))
     if target:

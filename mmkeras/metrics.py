@@ -17,6 +17,18 @@ _NAMES = {
     "precision": keras.metrics.Precision,
     "recall": keras.metrics.Recall,
 }
+_LOW_IS_GOOD = ("loss", "error", "crossentropy", "divergence", "poisson", "logcosh")
+
+
+def is_lower_better(name: str) -> bool:
+    """Whether a metric of this name is better the smaller it is.
+
+    Example:
+
+    >>> is_lower_better("log_loss"), is_lower_better("accuracy")
+    (True, False)
+    """
+    return any(part in name for part in _LOW_IS_GOOD)
 
 
 def fit_labels(metric):

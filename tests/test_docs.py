@@ -44,11 +44,12 @@ def test_the_example_on_fusion_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "comparison.html").exists()
 
 
-def test_the_example_on_training_runs(tmp_path, capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "training.md").read_text(encoding="utf-8"), re.DOTALL)
-    (tmp_path / "example.py").write_text(code, encoding="utf-8")
+def test_the_examples_on_training_run(tmp_path, capsys):
+    codes = re.findall(r"```python\n(.*?)```", (DOCS / "training.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "example.py").write_text("\n".join(codes), encoding="utf-8")
     runpy.run_path(str(tmp_path / "example.py"))
     out = capsys.readouterr().out
+    assert "There is one input, so there is nothing to fuse." in out
     assert "best constant" in out and "balanced_accuracy" in out and "'color_probability'" in out
 
 

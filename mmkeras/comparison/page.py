@@ -3,18 +3,9 @@
 from html import escape
 from pathlib import Path
 
-from mmkeras.pages import draw_png, make_image, make_table, write_page
+from mmkeras.pages import draw_png, import_figure, make_image, make_table, write_page
 
 _SHOWN = 4  # fusions in the plots of missing modalities, beside all single modalities
-
-
-def import_figure():
-    """Matplotlib's `Figure`, or an error that says how to get it."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("Plots need Matplotlib: pip install 'mmkeras[demo]'") from None
-    return Figure
 
 
 def draw(comparison) -> bytes:

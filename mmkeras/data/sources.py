@@ -118,13 +118,14 @@ class Source:
         return self._with(table=pd.concat([self.table, added], axis=1))
 
     def split(
-        self, *, test_size: float, by: str | None = None, stratify: str | None = None, seed: int = 0
+        self, *, test_size: float, by: str | Sequence | None = None, stratify: str | None = None, seed: int = 0
     ) -> tuple["Source", "Source"]:
         """Two parts of the rows at random: the first, and the one with the share `test_size` of them.
 
         Args:
             test_size: share of the second part, between 0 and 1.
-            by: a column; rows with the same cell in it go to the same part (several questions on one image).
+            by: a column, or a value for each row; rows with the same go to the same part (several questions on one
+                image).
             stratify: a column, such as that of the labels; both parts have about the same share of each of its values,
                 and the first part has a value of which there is one row.
             seed: the same seed gives the same parts.
@@ -144,8 +145,14 @@ class Source:
             raise ValueError("Rows are split `by` groups, or with `stratify`: give one of them.")
         groups, strata = np.arange(len(self)), np.zeros(len(self), int)
         if by is not None:
-            self._require_column(by, "`by`")
-            groups = pd.factorize(pd.Series(self.texts(by)))[0]
+            if isinstance(by, str):
+                self._require_column(by, "`by`")
+                by = self.texts(by)
+            groups = pd.factorize(pd.Series(list(by), dtype=object))[0]
+            if len(groups) != len(self):
+                raise ValueError(
+                    f"`by` has a value for each of the {len(self):,} rows. Received: {len(groups):,} values"
+                )
         if stratify is not None:
             self._require_column(stratify, "`stratify`")
             strata = pd.factorize(pd.Series(self.texts(stratify)))[0]

@@ -6,6 +6,7 @@ from keras import ops
 from mmkeras.features import FEATURES, Features
 from mmkeras.layers import ModalityDropout
 
+WHOLE = ("fused", "all")  # what a head may read that is not of one modality
 MODALITY_DROPOUT = 0.2  # costs little and keeps answers without a modality good: benchmarks/fusion.py
 
 
@@ -90,8 +91,7 @@ class Fusion(keras.layers.Layer):
 
         Returns: the logits, and a dict from modality name to the logits of the modality alone, empty without `encoded`.
         """
-        everything = {**outputs["modalities"], "fused": outputs["fused"], "all": outputs}
-        logits = head(everything[head.reads])
+        logits = head(_select(outputs, head.reads))
         return logits, connect_branches(encoded, head) if encoded else {}
 
     def get_config(self):
@@ -109,8 +109,13 @@ def connect_branches(features, head):
     for name, modality in sorted(features.items()):
         branch_head = type(head).from_config({**head.get_config(), "name": f"{head.name}-{name}"})
         alone = {"fused": modality, "modalities": {name: modality}}
-        branches[name] = branch_head(alone if head.reads == "all" else modality)
+        branches[name] = branch_head(_select(alone, head.reads if head.reads in WHOLE else name))
     return branches
+
+
+def _select(outputs, reads):
+    """The part of what a fusion gave that a head reads."""
+    return {**outputs["modalities"], "fused": outputs["fused"], "all": outputs}[reads]
 
 
 def zero_absent(features, present) -> Features:

@@ -3,11 +3,12 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from mmkeras.heads.base import Head
 from mmkeras.layers import AttentionPooling
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class AttentionHead(keras.layers.Layer):
+class AttentionHead(Head):
     """Features to the logits of several targets, each of which looks at the tokens for itself.
 
     One pooled vector has to say all that any target asks for; of a sentence, each word is said at a time of its own. So
@@ -38,16 +39,11 @@ class AttentionHead(keras.layers.Layer):
     reads = "all"
 
     def __init__(self, units: Sequence[int], hidden_units=64, dropout=0.0, **kwargs):
-        super().__init__(**kwargs)
-        self.units = list(units)
-        self.hidden_units = hidden_units
-        self.dropout = dropout
+        super().__init__(list(units), hidden_units, dropout, **kwargs)
         policy = self.dtype_policy
-        self.hidden = keras.layers.Dense(hidden_units, activation="relu", dtype=policy, name="hidden")
         self.attention = [
             AttentionPooling(hidden_units, dtype=policy, name=f"attention_{index}") for index in range(len(units))
         ]
-        self.drop = keras.layers.Dropout(dropout, dtype=policy, name="dropout")
         self.logits = [
             keras.layers.Dense(count, dtype="float32", name=f"logits_{index}") for index, count in enumerate(units)
         ]
@@ -80,11 +76,3 @@ class AttentionHead(keras.layers.Layer):
 
     def compute_output_spec(self, features, training=False):
         return keras.KerasTensor((features["fused"]["pooled"].shape[0], sum(self.units)), dtype="float32")
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "hidden_units": self.hidden_units,
-            "dropout": self.dropout,
-        }

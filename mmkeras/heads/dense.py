@@ -1,8 +1,10 @@
 import keras
 
+from mmkeras.heads.base import Head
+
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class DenseHead(keras.layers.Layer):
+class DenseHead(Head):
     """Features to logits: dense layer with ReLU, dropout, dense layer.
 
     Args:
@@ -26,13 +28,8 @@ class DenseHead(keras.layers.Layer):
     feature_keys = ("pooled",)
 
     def __init__(self, units, hidden_units=64, dropout=0.0, reads="fused", **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-        self.hidden_units = hidden_units
-        self.dropout = dropout
+        super().__init__(units, hidden_units, dropout, **kwargs)
         self.reads = reads
-        self.hidden = keras.layers.Dense(hidden_units, activation="relu", dtype=self.dtype_policy, name="hidden")
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
         self.logits = keras.layers.Dense(units, dtype="float32", name="logits")
 
     def build(self, features_shape):
@@ -46,10 +43,4 @@ class DenseHead(keras.layers.Layer):
         return keras.KerasTensor((features["pooled"].shape[0], self.units), dtype="float32")
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "hidden_units": self.hidden_units,
-            "dropout": self.dropout,
-            "reads": self.reads,
-        }
+        return {**super().get_config(), "reads": self.reads}

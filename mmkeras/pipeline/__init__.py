@@ -1,3 +1,4 @@
+from mmkeras.pipeline.batches import Cache as Cache
 from mmkeras.pipeline.batches import DatasetOptions as DatasetOptions
 from mmkeras.pipeline.batches import build_dataset as build_dataset
 from mmkeras.pipeline.batches import load_cells as load_cells

@@ -1,6 +1,7 @@
 """Rows to batches of tensors, in tf.data."""
 
 import functools
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,42 @@ from mmkeras.preprocessing import Preprocessor, RowPreprocessor
 _CELLS_A_BATCH = 256
 
 
+class Cache:
+    """Prepared cells in memory, which several datasets share: each cell is prepared once for all of them.
+
+    A model is given one where it is compared with others on the same rows; `cache=True` is one for a dataset alone.
+    What is prepared in another way, by other arguments of its modality, is kept beside. Nothing is given up until the
+    cache itself is.
+
+    Example:
+
+    >>> rows, cache = mk.read([{"text": "red", "label": "a"}, {"text": "blue", "label": "b"}] * 9), mk.Cache()
+    >>> for encoder in ("gru", "cnn"):
+    ...     model = mk.Classifier.from_source(rows, {"text": mk.Text(encoder=encoder)}, "label")
+    ...     batches = model.dataset(rows, shuffle=True, cache=cache)
+    >>> len(cache)
+    1
+    """
+
+    def __init__(self):
+        self._columns = {}
+
+    def __len__(self):
+        """How many columns it holds, each as one preprocessor made it."""
+        return len(self._columns)
+
+    def prepare(self, name: str, cells: Sequence, row_preprocessor: RowPreprocessor) -> dict[str, tf.Tensor]:
+        """The tensors of these cells of the input `name`, made where they are not there yet."""
+        preprocessor = row_preprocessor.preprocessors[name]
+        config = json.dumps(preprocessor.get_config(), sort_keys=True)
+        key = name, type(preprocessor), config, tuple(cells)
+        if key not in self._columns:
+            options = DatasetOptions(batch_size=_CELLS_A_BATCH)
+            batches = list(build_dataset({name: list(cells)}, row_preprocessor.select([name]), None, options))
+            self._columns[key] = {key: tf.concat([batch[key] for batch in batches], axis=0) for key in batches[0]}
+        return self._columns[key]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetOptions:
     """How rows become batches.
@@ -24,7 +61,7 @@ class DatasetOptions:
     Attributes:
         batch_size: rows a batch; the last one may be smaller.
         shuffle: another order in every epoch.
-        cache: prepare every distinct cell once and keep it in memory.
+        cache: prepare every distinct cell once and keep it in memory; or the `Cache` to keep it in.
         seed: of the shuffle.
         deterministic: keep the order of the rows, or, when shuffled, the one that the seed gives; else rows come as
             they are ready, which may be faster.
@@ -34,7 +71,7 @@ class DatasetOptions:
 
     batch_size: int = 32
     shuffle: bool = False
-    cache: bool = False
+    cache: bool | Cache = False
     seed: int = 0
     deterministic: bool = True
     data_service: str | None = None
@@ -112,8 +149,11 @@ def build_dataset(
     """As `make_dataset`, of the cells of each input as `Modality.read` gives them."""
     if targets is not None and not isinstance(targets, tuple):
         targets = (targets,)
-    build = _with_cache if options.cache else _without_cache
-    rows, prepare_row, prepare_batch = build(columns, preprocessor, options.data_service)
+    if options.cache:
+        cache = options.cache if isinstance(options.cache, Cache) else Cache()
+        rows, prepare_row, prepare_batch = _with_cache(columns, preprocessor, cache)
+    else:
+        rows, prepare_row, prepare_batch = _without_cache(columns, preprocessor, options.data_service)
     dataset = tf.data.Dataset.from_tensor_slices((rows, *(targets or ())))
     if options.shuffle:
         dataset = dataset.shuffle(len(dataset), seed=options.seed)  # of texts, paths or positions: nothing large
@@ -220,14 +260,11 @@ def _load(cell, is_file, media_type, options):
     return np.array(content, dtype=object)
 
 
-def _with_cache(columns: Mapping[str, Sequence], row_preprocessor, data_service):
+def _with_cache(columns, row_preprocessor, cache):
     indices, prepared = {}, {}
     for name, cells in columns.items():
         indices[name], distinct = pd.factorize(pd.Series(cells, dtype=object))
-        options = DatasetOptions(batch_size=_CELLS_A_BATCH)
-        column = build_dataset({name: list(distinct)}, row_preprocessor.select([name]), None, options)
-        batches = list(column)
-        prepared[name] = {key: tf.concat([batch[key] for batch in batches], axis=0) for key in batches[0]}
+        prepared[name] = cache.prepare(name, distinct, row_preprocessor)
 
     def prepare_batch(batch):
         return {

@@ -141,6 +141,20 @@ class Target:
         """By column of classes how many rows of each true class were given each answer; nothing without classes."""
         return {}
 
+    def measure_errors(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray:
+        """How wrong the answer to each row is, float `(rows,)`, 0 where it is right beyond doubt."""
+        raise NotImplementedError
+
+    def calibrate(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, pd.DataFrame]:
+        """By column of classes, for spans of probability, how sure the answers are and how many of them are right;
+        nothing without classes.
+        """
+        return {}
+
+    def list_residuals(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, pd.DataFrame]:
+        """By column of numbers `truth` and `answer` of each row; nothing without numbers."""
+        return {}
+
     def score(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> float:
         """The one number by which models are compared; larger is better."""
         raise NotImplementedError

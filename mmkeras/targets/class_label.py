@@ -19,6 +19,7 @@ from mmkeras.targets.base import Target
 _WHOLE_FLOAT = re.compile(r"[+-]?\d+\.0+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 _MANY_NUMBERS = 50
+_SPANS = 10  # of probability
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -191,6 +192,20 @@ class ClassTarget(Target):
         counts = np.zeros((len(self.classes), len(self.classes)), int)
         np.add.at(counts, (truth, outputs[self.output_name].argmax(axis=1)), 1)
         return {self.column: pd.DataFrame(counts, self.classes, self.classes)}
+
+    def measure_errors(self, outputs, truth):
+        """What the probability of the true class lacks to 1."""
+        return 1 - np.take_along_axis(outputs[self.output_name], truth[:, np.newaxis], axis=1)[:, 0]
+
+    def calibrate(self, outputs, truth):
+        """Ten spans of probability (Guo et al., "On Calibration of Modern Neural Networks", 2017): of the answers in
+        each the mean `probability`, the share that is right, `accuracy`, and how many `rows` they are.
+        """
+        probabilities = outputs[self.output_name]
+        sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+        spans = np.minimum((sure * _SPANS).astype(int), _SPANS - 1)
+        table = pd.DataFrame({"span": spans, "probability": sure, "accuracy": right, "rows": 1}).groupby("span")
+        return {self.column: table.agg({"probability": "mean", "accuracy": "mean", "rows": "sum"})}
 
     def score(self, outputs, truth):
         return self.measure(outputs, truth)["accuracy"]

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import pandas as pd
 from keras import ops
 
 from mmkeras.data.cells import is_nothing, to_text
@@ -129,6 +130,17 @@ class NumberTarget(Target):
             metrics[f"{prefix}mean_squared_error"] = float(np.mean(errors**2))
             metrics[f"{prefix}r2_score"] = 1 - float(np.mean(errors**2)) / variance if variance else math.nan
         return metrics
+
+    def measure_errors(self, outputs, truth):
+        """In deviations of the column; the mean of that over the columns."""
+        return (np.abs(outputs[self.output_name] - truth) / self.scale(self.output_name)).mean(axis=1)
+
+    def list_residuals(self, outputs, truth):
+        values = outputs[self.output_name]
+        return {
+            column: pd.DataFrame({"truth": truth[:, index], "answer": values[:, index]})
+            for index, column in enumerate(self.columns)
+        }
 
     def answer_constantly(self, truth):
         return {self.output_name: np.tile(truth.mean(axis=0), (len(truth), 1))}

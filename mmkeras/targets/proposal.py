@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.data import Source, propose
+from mmkeras.data import Proposal, Source, propose
 from mmkeras.data.numbers import parse_number
 from mmkeras.targets.base import Target
 from mmkeras.targets.class_label import ClassTarget
@@ -36,7 +36,9 @@ class TargetProposal:
         return "\n".join([*self.why, *(f"Look at this: {doubt}" for doubt in self.doubts)])
 
 
-def propose_target(source: Source, target: str | Sequence[str] | None = None) -> TargetProposal:
+def propose_target(
+    source: Source, target: str | Sequence[str] | None = None, proposals: Sequence[Proposal] | None = None
+) -> TargetProposal:
     """Classes or numbers, from what the columns of the target hold; and which other columns give them away.
 
     Numbers are amounts, which a `mk.Regressor` predicts, unless they are at most 20 whole ones that come back.
@@ -44,6 +46,7 @@ def propose_target(source: Source, target: str | Sequence[str] | None = None) ->
     Args:
         source: the rows.
         target: a column, or a list of columns that are predicted together; None for the target of the source.
+        proposals: what `mk.propose` said of these rows, which is asked where nothing is given.
 
     Raises:
         ValueError: for a column that is not there, is empty, always the same, or another in each row, and so cannot be
@@ -61,16 +64,16 @@ def propose_target(source: Source, target: str | Sequence[str] | None = None) ->
     if target is None:
         raise ValueError(f"{source.name} says nothing of a target: propose_target(source, '<column>') names it.")
     columns = [target] if isinstance(target, str) else list(target)
+    proposals = propose(source) if proposals is None else proposals
+    others = [proposal for proposal in proposals if proposal.column not in columns]
     parts, why, doubts = {}, [], []
     for column in columns:
         cells = source.values([column])
         parts[column], reason, doubt = _judge(column, cells)
         why.append(f"{column}: {reason}")
         doubts += doubt
-        doubts += _find_giveaways(source, column, parts[column], cells, set(columns))
-    if len(parts) == 1:
-        return TargetProposal(parts[columns[0]], tuple(why), tuple(doubts))
-    whole = MultiTarget(parts)
+        doubts += _find_giveaways(source, others, column, parts[column], cells)
+    whole = MultiTarget(parts) if len(parts) > 1 else parts[columns[0]]
     return TargetProposal(whole, tuple(why), tuple(doubts))
 
 
@@ -113,15 +116,15 @@ def _judge(column, cells):
     return classes, reason, doubts
 
 
-def _find_giveaways(source, target, part, cells, excluded):
+def _find_giveaways(source, proposals, target, part, cells):
     """Which columns of numbers and categories say the target alone, in words."""
     known = np.array([not part.is_missing(cell) for cell in cells])
     if known.sum() < _FEWEST_ROWS:
         return []
     truth = part.encode([cell for cell, is_known in zip(cells, known, strict=True) if is_known]).reshape(-1)
     found = []
-    for proposal in propose(source):
-        if proposal.column in excluded or proposal.kind not in ("number", "category"):
+    for proposal in proposals:
+        if proposal.kind not in ("number", "category"):
             continue
         own = np.array(source.texts(proposal.column), object)[known]
         filled = np.array([bool(cell.strip()) for cell in own])

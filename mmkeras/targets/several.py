@@ -242,8 +242,29 @@ class MultiTarget(Target):
         return outputs
 
     def count_confusions(self, outputs, truth):
-        found = self._measure_known(outputs, truth, lambda part, *rows: part.count_confusions(*rows))
-        return {column: counts for _, confusions in found for column, counts in confusions.items()}
+        return self._gather(outputs, truth, lambda part, *rows: part.count_confusions(*rows))
+
+    def measure_errors(self, outputs, truth):
+        """The mean over the targets of which a row has a label."""
+        rows = len(next(iter(truth.values())))
+        sums, counts = np.zeros(rows), np.zeros(rows)
+        for name, part in self.targets.items():
+            known = np.asarray(is_known(truth[name]))
+            own = {key: array[known] for key, array in self._own(outputs, name).items()}
+            sums[known] += part.measure_errors(own, truth[name][known])
+            counts += known
+        return sums / np.maximum(counts, 1)
+
+    def calibrate(self, outputs, truth):
+        return self._gather(outputs, truth, lambda part, *rows: part.calibrate(*rows))
+
+    def list_residuals(self, outputs, truth):
+        return self._gather(outputs, truth, lambda part, *rows: part.list_residuals(*rows))
+
+    def _gather(self, outputs, truth, measure):
+        """Tables by column, of all targets."""
+        found = self._measure_known(outputs, truth, measure)
+        return {column: table for _, tables in found for column, table in tables.items()}
 
     def score(self, outputs, truth):
         """The mean of the scores of the targets."""

@@ -13,6 +13,7 @@ from mmkeras.data.names import name_uniquely, refuse_unknown
 from mmkeras.data.numbers import parse_number
 from mmkeras.data.report import Finding
 from mmkeras.features import FEATURES
+from mmkeras.fusion.base import WHOLE
 from mmkeras.modalities import Modality
 from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable, mix_batches, read_mixed
 from mmkeras.row_model import RowModel, adapt_modalities, check_modalities
@@ -44,8 +45,10 @@ class Task(RowModel):
     Attributes:
         backbone, target, head, auxiliary_weight, alignment_weight: as given.
         exported_names: for each output of the target what TFLite and ONNX files call it.
+        report: what `mk.fit` found, a `mk.FitReport`; None for a model that it did not make, or that was loaded.
     """
 
+    report = None
     target_arguments: Sequence[str] = ()
 
     def __init__(
@@ -421,7 +424,7 @@ def _refuse_source(x, method):
 
 
 def _require_features(backbone, head):
-    known = {"fused", "all", *backbone.modalities}
+    known = {*WHOLE, *backbone.modalities}
     if head.reads not in known:
         raise ValueError(f"A head reads one of {sorted(known)}. Received: reads={head.reads!r}")
     if lacking := set(head.feature_keys) - set(backbone.feature_keys):

@@ -1,6 +1,6 @@
 """How good a task is on labeled rows, beside what costs nothing and what each modality says alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 _LARGEST = 30  # classes of a confusion table that is printed
 _RESAMPLES = 200
+INTERVAL = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,8 @@ class Evaluation:
 
     Attributes:
         rows: how many were measured.
-        table: the metrics, a column each, of the model, of the model when it is given one modality alone, and of the
-            one best answer for all rows: the most frequent class, the mean number.
+        table: the metrics, a column each, of the model, of the model when it is given one modality alone (and, of more
+            than two, all but one), and of the one best answer for all rows: the most frequent class, the mean number.
         low, high: tables of the same form: the 95 % interval of each metric, by measuring as many rows, drawn with
             replacement, again and again (the percentile bootstrap of Efron and Tibshirani, "An Introduction to the
             Bootstrap", 1993). Models whose intervals lie apart differ; other training runs are not accounted for.
@@ -46,6 +47,8 @@ def evaluate(task, dataset: tf.data.Dataset) -> Evaluation:
     """Measures a task on batches of `(tensors, targets)`."""
     names = sorted(task.modalities)
     kinds = {"model": names} | ({f"{name} alone": [name] for name in names} if len(names) > 1 else {})
+    if len(names) > 2:
+        kinds |= {f"without {name}": [other for other in names if other != name] for name in names}
     outputs, truths = {kind: [] for kind in kinds}, []
     for tensors, truth in dataset:
         for kind, given in kinds.items():
@@ -56,11 +59,16 @@ def evaluate(task, dataset: tf.data.Dataset) -> Evaluation:
     joined["best constant"] = task.target.answer_constantly(truth)
     rows = len(tf.nest.flatten(truth)[0])
     table = _measure(task.target, joined, truth, np.arange(rows))
-    random = np.random.default_rng(0)
-    drawn = [_measure(task.target, joined, truth, random.integers(rows, size=rows)) for _ in range(_RESAMPLES)]
-    resampled = pd.concat(drawn).groupby(level=0)
-    low, high = (resampled.quantile(level).reindex_like(table) for level in (0.025, 0.975))
+    resampled = pd.concat([_measure(task.target, joined, truth, drawn) for drawn in resample(rows)]).groupby(level=0)
+    low, high = (resampled.quantile(level).reindex_like(table) for level in INTERVAL)
     return Evaluation(rows, table, low, high, task.target.count_confusions(joined["model"], truth))
+
+
+def resample(rows: int) -> Iterator[np.ndarray]:
+    """As many rows, drawn with replacement, again and again: the same ones each time it is asked."""
+    random = np.random.default_rng(0)
+    for _ in range(_RESAMPLES):
+        yield random.integers(rows, size=rows)
 
 
 def _measure(target, outputs, truth, places):

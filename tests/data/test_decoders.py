@@ -87,8 +87,25 @@ def test_frames_are_shrunk_to_the_shorter_side():
 
 
 def test_probe_measures():
-    assert probe(make_video("webm")) == {"duration": pytest.approx(3, abs=0.05), "has_audio": True, "has_video": True}
-    assert probe(make_sound("mp3")) == {"duration": pytest.approx(2, abs=0.05), "has_audio": True, "has_video": False}
+    images = {"frame_rate": 10.0, "height": 64, "width": 96}
+    duration = pytest.approx(3, abs=0.05)
+    assert probe(make_video("webm")) == {
+        "duration": duration,
+        "has_audio": True,
+        "has_video": True,
+        "sample_rate": 48000,
+        **images,
+    }
+    duration, nothing = pytest.approx(2, abs=0.05), dict.fromkeys(images, 0)
+    found = probe(make_sound("mp3"))
+    assert found == {
+        "duration": duration,
+        "has_audio": True,
+        "has_video": False,
+        "sample_rate": found["sample_rate"],
+        **nothing,
+    }
+    assert found["sample_rate"] in (44100, 48000, 16000, 8000)
 
 
 def test_a_rotated_video_is_turned_upright():

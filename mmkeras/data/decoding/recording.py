@@ -235,7 +235,7 @@ def check_size(file, media_type):
 
 
 def probe(file, span, options):
-    """The duration in seconds, and what there is to hear and to see."""
+    """The duration in seconds, what there is to hear and to see, and in which rates and size; 0 for none."""
     recording = Recording(file, "probe")
     types = {stream.type for stream in recording.streams}
     if not types:
@@ -243,4 +243,16 @@ def probe(file, span, options):
     ends = recording.measure_ends()
     recording.check_complete(ends)
     duration = max(ends.values(), default=0.0)
-    return {"probe": {"duration": duration, "has_audio": "audio" in types, "has_video": "video" in types}}, []
+    sound = next((stream for stream in recording.streams if stream.type == "audio"), None)
+    images = next((stream for stream in recording.streams if stream.type == "video"), None)
+    return {
+        "probe": {
+            "duration": duration,
+            "has_audio": sound is not None,
+            "has_video": images is not None,
+            "sample_rate": sound.codec_context.sample_rate if sound else 0,
+            "frame_rate": float(images.average_rate or 0) if images else 0.0,
+            "height": images.codec_context.height if images else 0,
+            "width": images.codec_context.width if images else 0,
+        }
+    }, []

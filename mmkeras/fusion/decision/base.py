@@ -1,6 +1,6 @@
 from keras import ops
 
-from mmkeras.fusion.base import MODALITY_DROPOUT, Fusion, connect_branches
+from mmkeras.fusion.base import MODALITY_DROPOUT, WHOLE, Fusion, connect_branches
 
 
 class DecisionFusion(Fusion):
@@ -51,7 +51,7 @@ class DecisionFusion(Fusion):
         return {"modalities": features}
 
     def connect(self, outputs, head, encoded=None):
-        if head.reads not in ("fused", "all"):
+        if head.reads not in WHOLE:
             raise ValueError(
                 f"{type(self).__name__} gives each modality a head, so a head cannot read one of them alone. "
                 f"Received: reads={head.reads!r}. Use a fusion of another level."

@@ -1,0 +1,327 @@
+"""What `mk.fit` decides before it trains, and why."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmkeras import fusion as fusions
+from mmkeras import modalities as kinds
+from mmkeras.data import Report, Source, plan_modalities, propose
+from mmkeras.data.names import name_uniquely, suggest
+from mmkeras.fitting import files
+from mmkeras.fitting.groups import cut, find_groups
+from mmkeras.modalities import Modality
+from mmkeras.pipeline import check_rows, keep_usable
+from mmkeras.row_model import adapt_modalities, check_modalities
+from mmkeras.targets import ClassTarget, MultiTarget, NumberTarget, Target, propose_target
+from mmkeras.tasks import Classifier, MultiTask, Regressor, Task
+
+# The encoders that are tried where nothing is said, the default of the modality first: cheap, and of two kinds.
+ENCODERS = {
+    "Text": ("gru", "ngrams"),
+    "Image": ("cnn",),
+    "Audio": ("cnn2d", "crnn"),
+    "Video": ("gru", "cnn3d"),
+    "Tabular": ("mlp",),
+    "History": ("gru", "transformer"),
+}
+FUSIONS = ("gated", "mean_logits", "cross_attention")
+_TASKS = {ClassTarget: Classifier, NumberTarget: Regressor, MultiTarget: MultiTask}
+_FEWEST_ROWS = 20
+_RARE = 1 / 3  # of two classes: below it accuracy says little
+_BATCHES = {1_500: 16, 8_000: 32, 20_000: 64}  # rows up to which a batch has so many; small data needs more steps
+_LARGE_BATCH = 128
+_STEPS, _EPOCHS = 1_500, (8, 40)
+_MIXED_ROWS, _MIXUP = 2_000, 0.2  # up to which rows of sound and images are mixed
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided, and why: a row of the table that `mk.fit` prints."""
+
+    what: str
+    choice: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that `mk.fit` decides before it trains.
+
+    Attributes:
+        task: the class of the model.
+        target: what is predicted, which knows its classes or its statistics.
+        variants: for each input the modalities that are tried, by the name of their encoder, with what they learned.
+        fusions: by name.
+        metric: by which models are compared.
+        train, validation: the rows to learn from, and those to choose by; all usable.
+        batch_size, epochs, mixup: of each training, where the time allows.
+        problems: what is wrong with the cells.
+        decisions: what was decided, and why.
+        doubts: what a person should look at, in words.
+    """
+
+    task: type[Task]
+    target: Target
+    variants: Mapping[str, Mapping[str, Modality]]
+    fusions: Mapping[str, fusions.Fusion]
+    metric: str
+    train: Source
+    validation: Source
+    batch_size: int
+    epochs: int
+    mixup: float
+    problems: Report
+    decisions: tuple[Decision, ...]
+    doubts: tuple[str, ...]
+
+    def __str__(self):
+        return "\n".join([format_decisions(self.decisions), *(f"Look at this: {doubt}" for doubt in self.doubts)])
+
+
+def format_decisions(decisions: Sequence[Decision]) -> str:
+    """A table of decisions as text."""
+    widths = [max(len(getattr(decision, part)) for decision in decisions) for part in ("what", "choice")]
+    lines = [f"{'decided':<{widths[0]}}  {'as':<{widths[1]}}  why"]
+    lines += [f"{d.what:<{widths[0]}}  {d.choice:<{widths[1]}}  {d.why}" for d in decisions]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def make_plan(
+    source: Source,
+    target: str | Sequence[str] | Target | None,
+    modalities: Mapping[str, Modality | Sequence[Modality]] | None,
+    validation: Source | None,
+    ignore: Sequence[str],
+    group: str | None,
+    chosen_fusions: Sequence | None,
+    metric: str | None,
+    seconds: float,
+    seed: int,
+) -> Plan:
+    """Decides what `mk.fit` was not told: see there for the arguments."""
+    decisions, doubts = [], []
+    target = source.target if target is None else target
+    if target is None:
+        raise ValueError(f"{source.name} says nothing of a target: mk.fit(..., target='<column>') names it.")
+    proposals = _propose(source, target, [*ignore] + ([group] if group else []))
+    target, target_why, target_doubts = _choose_target(source, target, proposals)
+    doubts += target_doubts
+    task = _TASKS[type(target)]
+    decisions.append(Decision("task", f"mk.{task.__name__}", target_why))
+    epochs = _choose_epochs(len(source))
+    if modalities is None:
+        variants, found = _choose_variants(source, proposals, epochs, seconds)
+        decisions += found
+    else:
+        variants = {name: _name_variants(name, given) for name, given in modalities.items()}
+        decisions += [Decision(f"input '{name}'", " or ".join(tried), "as given") for name, tried in variants.items()]
+
+    defaults = check_modalities({name: next(iter(tried.values())) for name, tried in variants.items()})
+    problems = check_rows(source, defaults, target)
+    problems.warn(stacklevel=5)
+    usable = keep_usable(source, problems)
+    if len(usable) < _FEWEST_ROWS:
+        raise ValueError(
+            f"mk.fit sets rows apart to choose among models by, and needs at least {_FEWEST_ROWS} usable rows. "
+            f"Received: {len(usable)} of {len(source)}\n{problems}"
+        )
+    if not target.is_adapted:
+        target.adapt(usable.values(target.columns))
+        usable = keep_usable(usable, check_rows(usable, {}, target))
+    train, validation, decision, doubt = _set_apart(usable, validation, proposals, group, target, defaults, seed)
+    decisions.append(decision)
+    doubts += doubt
+    metric, why = _choose_metric(metric, target, validation)
+    decisions.append(Decision("metric", metric, why))
+    batch_size = next((size for rows, size in _BATCHES.items() if len(train) < rows), _LARGE_BATCH)
+    mixup = _MIXUP if len(train) < _MIXED_ROWS and task is Classifier and _have_media(defaults) else 0.0
+    why = f"{len(train):,} rows are few" if epochs > _EPOCHS[0] else "there are many rows"
+    decisions.append(Decision("training", f"up to {epochs} epochs of batches of {batch_size}", why))
+    if mixup:
+        why = "the model hears and sees more than the few recordings there are (Zhang et al., 2018)"
+        decisions.append(Decision("mixup", str(mixup), why))
+    chosen = _choose_fusions(chosen_fusions, len(variants), target)
+    if chosen:
+        why = "as given" if chosen_fusions is not None else "one of the features, of the decisions, and of the tokens"
+        decisions.append(Decision("fusions", ", ".join(chosen), why))
+    return Plan(
+        task=task,
+        target=target,
+        variants=_adapt(variants, train, target),
+        fusions=chosen,
+        metric=metric,
+        train=train,
+        validation=validation,
+        batch_size=batch_size,
+        epochs=epochs,
+        mixup=mixup,
+        problems=problems,
+        decisions=tuple(decisions),
+        doubts=tuple(doubts),
+    )
+
+
+def _propose(source, target, ignore):
+    """What the columns hold that may be read."""
+    columns = [str(column) for column in source.table.columns]
+    for column in ignore:
+        if column not in columns:
+            raise ValueError(
+                f"`ignore` and `group` name columns of {source.name}.{suggest(column, columns)} Received: {column!r}"
+            )
+    targets = target.columns if isinstance(target, Target) else [target] if isinstance(target, str) else target
+    left_out = {*ignore, *map(str, targets)}
+    return [proposal for proposal in propose(source) if proposal.column not in left_out]
+
+
+def _choose_target(source, target, proposals):
+    if isinstance(target, Target):
+        if type(target) not in _TASKS:
+            known = ", ".join(kind.__name__ for kind in _TASKS)
+            raise TypeError(f"mk.fit predicts what {known} of `mk.targets` say. Received: target={target!r}")
+        return type(target).from_config(target.get_config()), "as given", ()
+    proposal = propose_target(source, target, proposals)
+    return proposal.target, "; ".join(proposal.why), proposal.doubts
+
+
+def _choose_epochs(rows):
+    batch = next((size for most, size in _BATCHES.items() if rows < most), _LARGE_BATCH)
+    return int(np.clip(math.ceil(_STEPS / math.ceil(rows / batch)), *_EPOCHS))
+
+
+def _choose_variants(source, proposals, epochs, seconds):
+    """For each input the modalities to try by the name of their encoder, and the decisions that led to them."""
+    variants, decisions = {}, []
+    why_of = {proposal.column: proposal.why for proposal in proposals}
+    rows = len(source) * epochs
+    for name, (kind, arguments) in plan_modalities(proposals).items():
+        column = arguments.get("column", name)
+        why = why_of.get(column, "")
+        if kind == "Image":
+            found, told = files.choose_image(source, column, rows, seconds)
+        elif kind == "Audio":
+            found, told = files.choose_audio(source, column)
+        elif kind == "Video":
+            found, told = files.choose_video(source, column, rows, seconds)
+            if files.has_sound(source, column):
+                heard, heard_why = files.choose_audio(source, column)
+                sound = name_uniquely(f"{name}_sound", variants)
+                variants[sound] = _try_all("Audio", {"column": column, **heard})
+                decisions.append(
+                    _tell_input(sound, "Audio", {"column": column, **heard}, f"of the videos; {heard_why}")
+                )
+        else:
+            found, told = {}, ""
+        if kind == "Tabular":
+            told = ", ".join(f"{len(columns)} {argument}" for argument, columns in arguments.items())
+            why = "the other columns of numbers, categories and dates"
+        arguments = {**arguments, **found}
+        variants[name] = _try_all(kind, arguments)
+        decisions.append(
+            _tell_input(name, kind, {} if kind == "Tabular" else arguments, "; ".join(filter(None, (why, told))))
+        )
+    decisions += [
+        Decision(f"column '{proposal.column}'", "not read", proposal.why)
+        for proposal in proposals
+        if proposal.kind == "unused"
+    ]
+    if not variants:
+        raise ValueError(
+            f"{source.name} has no column that a model could read. Name what its columns hold: "
+            f"mk.fit(..., modalities={{...}}). Received: {[(p.column, p.kind, p.why) for p in proposals]}"
+        )
+    return variants, decisions
+
+
+def _tell_input(name, kind, arguments, why):
+    told = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    return Decision(f"input '{name}'", f"mk.{kind}({told})", why)
+
+
+def _try_all(kind, arguments):
+    tried = [getattr(kinds, kind)(encoder=encoder, **arguments) for encoder in ENCODERS[kind]]
+    return {type(modality.encoder).__name__: modality for modality in tried}
+
+
+def _name_variants(name, given):
+    """The modalities that a user gave for an input by the name of their encoder."""
+    given = [given] if isinstance(given, Modality) else list(given)
+    named = {}
+    for modality in given:
+        check_modalities({name: modality})
+        named[name_uniquely(type(modality.encoder).__name__, named)] = modality
+    if not named:
+        raise ValueError(f"An input has a modality, or several to choose from. Received: {name!r}: {given!r}")
+    return named
+
+
+def _set_apart(usable, validation, proposals, group, target, modalities, seed):
+    """Training rows, validation rows, the decision, and what is doubtful about it."""
+    if validation is not None:
+        report = check_rows(validation, modalities, target)
+        report.warn(stacklevel=6)
+        kept = keep_usable(validation, report)
+        return usable, kept, Decision("validation rows", f"{len(kept):,}", f"as given: {validation.name}"), []
+    groups, why = find_groups(usable, proposals, group)
+    doubts = [] if groups is not None or not why else [f"{why}, so that no part can be set apart without them."]
+    stratify = target.columns[0] if target.has_classes else None
+    if groups is not None:
+        train, kept, _ = cut(usable, groups, None, seed)
+        if not target.has_classes or set(map(str, train.texts(stratify))) >= set(map(str, kept.texts(stratify))):
+            share = f"{len(kept):,} of {len(usable):,}"
+            return train, kept, Decision("validation rows", share, why), doubts
+        doubts.append(f"{why.split(',')[0]}, and classes would be in one part alone: rows are set apart one by one.")
+    train, kept, _ = cut(usable, None, stratify, seed)
+    why = "drawn at random, of each class alike" if stratify else "drawn at random"
+    return train, kept, Decision("validation rows", f"{len(kept):,} of {len(usable):,}", why), doubts
+
+
+def _choose_metric(metric, target, validation):
+    truth = target.encode(validation.values(target.columns))
+    known = {target.score_name, *target.measure_all(target.answer_constantly(truth), truth)}
+    if metric is not None:
+        if metric not in known:
+            raise ValueError(f"`metric` is one of {sorted(known)}.{suggest(metric, known)} Received: metric={metric!r}")
+        return metric, "as given"
+    if isinstance(target, ClassTarget) and len(target.classes) == 2:
+        rarer = float(min(truth.mean(), 1 - truth.mean()))
+        if 0 < rarer < _RARE:
+            return "auroc", f"the rarer of the two classes has {rarer:.0%} of the rows, so accuracy would say little"
+    told = {"accuracy": "the share of right answers", "r2_score": "the share of the variance that is told"}
+    return target.score_name, told.get(target.score_name, "the mean over the targets")
+
+
+def _have_media(modalities):
+    return all(modality.preprocessor.media_type for modality in modalities.values())
+
+
+def _choose_fusions(chosen, inputs, target):
+    named = {}
+    for identifier in FUSIONS if chosen is None else chosen:
+        fusion = fusions.get(identifier)
+        if not fusion.needs_classes or target.has_classes:
+            named[identifier if isinstance(identifier, str) else fusion.name] = fusion
+    if inputs < 2:
+        return {}
+    if not named:
+        raise ValueError(f"Fusing several inputs takes a fusion. Received: fusions={chosen!r}")
+    return named
+
+
+def _adapt(variants, train, target):
+    """The variants with what they learn from the training rows; those that read alike learn it once."""
+    adapted = {}
+    for name, tried in variants.items():
+        learned, adapted[name] = {}, {}
+        for encoder, modality in tried.items():
+            key = repr(sorted(modality.preprocessor.get_config().items(), key=str))
+            if key in learned:
+                modality = modality.copy()
+                modality.preprocessor = learned[key]
+            (modality,) = adapt_modalities({name: modality}, train, target).values()
+            learned.setdefault(key, modality.preprocessor)
+            adapted[name][encoder] = modality
+    return adapted

@@ -1,0 +1,226 @@
+"""Which models are trained, for how long, and which is the best."""
+
+import math
+import time
+from collections.abc import Sequence
+
+from mmkeras.fitting.store import Store
+from mmkeras.fitting.trials import Trainer, Trial
+
+_RESERVED = 0.06  # share of the time in which the report is written
+_FUSED = 1.5  # what an epoch of a fusion costs, in those of its inputs
+_FEWEST_EPOCHS = 3  # a model that the time allows fewer of cannot win
+_BEHIND = 0.5  # share of what the best has gained over the best constant answer
+_FIRST_SHARE = 0.25  # of the time left for one first epoch
+_TOLD_ERROR = 300  # characters
+
+
+class Search:
+    """The trials of a plan, one after the other.
+
+    Every encoder of every input is trained for an epoch, which says what an epoch costs and who is far behind; then
+    those that are left, for as many epochs as the time allows; then the fusions of the best encoders, likewise.
+
+    Args:
+        trainer: trains them.
+        store: keeps what was found, also over an interruption.
+        seconds: the time there is, and what of it is gone already.
+        spent: seconds.
+    """
+
+    def __init__(self, trainer: Trainer, store: Store, seconds: float, spent: float):
+        self.trainer, self.plan, self.store = trainer, trainer.plan, store
+        self.started, self.seconds = time.perf_counter() - spent, seconds
+        self.constant = trainer.measure_constant()
+        self.was_interrupted = False
+
+    @property
+    def trials(self) -> list[Trial]:
+        return self.store.trials
+
+    @property
+    def spent(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def left(self) -> float:
+        """Seconds for training; the report needs some of the rest."""
+        return self.seconds * (1 - _RESERVED) - self.spent
+
+    def run(self):
+        """Trains; an interruption ends the search, and leaves what was trained so far.
+
+        Raises:
+            RuntimeError: when no model could be trained, with the reason of each.
+            KeyboardInterrupt: when none was trained yet.
+        """
+        try:
+            self._run()
+        except KeyboardInterrupt:
+            self.was_interrupted = True
+            for trial in self.trials:
+                if trial.is_open:
+                    self._settle_interrupted(trial)
+            if not self.find_trained():
+                raise
+        if not self.find_trained():
+            reasons = "\n".join(f"  {trial.name}: {trial.why}" for trial in self.trials)
+            raise RuntimeError(f"No model could be trained.\n{reasons}")
+
+    def _run(self):
+        names = list(self.plan.variants)
+        singles = [
+            self._add(_name(name, encoder, len(tried)), {name: encoder})
+            for name, tried in self.plan.variants.items()
+            for encoder in tried
+        ]
+        for trial in singles:
+            self._begin(trial)
+        for name in names:
+            self._drop_losers([trial for trial in singles if name in trial.inputs])
+        count = self._fit_into_time(singles)
+        self._finish(singles, count * self._estimate_fusion(singles), count * self._estimate_setup(singles))
+        if len(names) < 2:
+            return
+        best = {name: self.find_best([t for t in self.find_trained() if list(t.inputs) == [name]]) for name in names}
+        best = {name: trial for name, trial in best.items() if trial is not None}
+        if len(best) < 2:
+            return
+        encoders = {name: trial.inputs[name] for name, trial in best.items()}
+        fused = [self._add(f"{fusion} of all", encoders, fusion) for fusion in [*self.plan.fusions][:count]]
+        for fusion in [*self.plan.fusions][count:]:
+            self._drop(self._add(f"{fusion} of all", encoders, fusion), "there is no time for it")
+        for trial in fused:
+            self._begin(trial)
+        self._drop_losers(fused)
+        self._finish(fused)
+
+    def _add(self, name, inputs, fusion=None):
+        """The trial of this name, where it is there already as it was left."""
+        known = next((trial for trial in self.trials if trial.name == name), None)
+        if known is None:
+            known = Trial(name, dict(inputs), fusion)
+            self.trials.append(known)
+        return known
+
+    def _begin(self, trial):
+        if trial.status == "new":
+            self._attempt(trial, lambda: self.trainer.begin(trial, _FIRST_SHARE * max(self.left, 1)))
+            if trial.status == "begun":
+                self._tell(
+                    f"{trial.name}: {self._show(trial.score)} after the first epoch, of {trial.epoch_seconds:.1f} s"
+                )
+
+    def _finish(self, trials, reserved_a_epoch=0.0, reserved=0.0):
+        """Trains what is open, all in as many epochs as the time allows, without the seconds that are reserved."""
+        waiting = [trial for trial in trials if trial.is_open]
+        while waiting:
+            left = self.left - reserved
+            costs = sum(trial.epoch_seconds for trial in waiting) + reserved_a_epoch
+            epochs = int(min(self.plan.epochs, max(1, left / costs)))
+            trial, *waiting = waiting
+            seconds = max(1.0, left * trial.epoch_seconds / costs)
+            self._attempt(trial, lambda trial=trial, epochs=epochs, s=seconds: self.trainer.finish(trial, epochs, s))
+            if trial.status == "trained":
+                self._tell(
+                    f"{trial.name}: {self._show(trial.score)} after {trial.epochs} epochs, {trial.seconds:.0f} s"
+                )
+
+    def _attempt(self, trial, train):
+        try:
+            train()
+            self.store.save(
+                self.spent, self.trainer.models.get(trial.name) if trial.status == "trained" else None, trial
+            )
+        except Exception as error:  # whatever it is, the others are still worth trying
+            self._drop(trial, " ".join(str(error).split())[:_TOLD_ERROR], "failed")
+
+    def _drop(self, trial, why, status="dropped"):
+        if trial.is_open:
+            self.trainer.drop(trial, status, why)
+            self.store.save(self.spent)
+            self._tell(
+                f"{trial.name}: {status}, for {why}" if status == "dropped" else f"{trial.name}: {status}: {why}"
+            )
+
+    def _drop_losers(self, trials):
+        """Those that are far behind the best of these after an epoch, if that one has learned something."""
+        begun = [trial for trial in trials if trial.status == "begun" and not math.isnan(trial.score)]
+        best = self.find_best(begun)
+        for trial in begun:
+            gained, own = (self.trainer.advantage(each.score, self.constant) for each in (best, trial))
+            if trial is not best and self._is_clear(gained) and own < (1 - _BEHIND) * gained:
+                self._drop(trial, f"it gained less than half of what '{best.name}' did in its first epoch")
+
+    def _is_clear(self, gained):
+        """Whether a gain over the constant answer is none of chance: three standard errors of a share."""
+        return gained > 3 * math.sqrt(0.25 / len(self.plan.validation))
+
+    def _estimate_fusion(self, singles):
+        """Seconds of an epoch of a fusion of all inputs."""
+        if len(self.plan.variants) < 2:
+            return 0.0
+        costs = [
+            min((t.epoch_seconds for t in singles if name in t.inputs and t.is_open), default=0.0)
+            for name in self.plan.variants
+        ]
+        return _FUSED * sum(costs)
+
+    def _estimate_setup(self, singles):
+        """Seconds that a fusion takes before it learns anything."""
+        return _FUSED * max((trial.setup_seconds for trial in singles), default=0.0)
+
+    def _fit_into_time(self, singles) -> int:
+        """Drops encoders that there is no time for; returns for how many fusions there is."""
+        count = len(self.plan.fusions)
+        begun = [trial for trial in singles if trial.is_open]
+
+        def count_epochs():
+            costs = sum(trial.epoch_seconds for trial in begun if trial.is_open) + count * self._estimate_fusion(
+                singles
+            )
+            return (self.left - count * self._estimate_setup(singles)) / max(costs, 1e-9)
+
+        while count_epochs() < self.plan.epochs and count > 1:
+            count -= 1
+        while count_epochs() < max(_FEWEST_EPOCHS, self.plan.epochs / 2):
+            several = [trial for trial in begun if trial.is_open and self._has_rival(trial, begun)]
+            if not several:
+                break
+            worst = min(several, key=lambda trial: self.trainer.advantage(trial.score, self.constant))
+            self._drop(worst, "there is no time for more than one encoder of this input")
+        return count
+
+    def _has_rival(self, trial, trials):
+        return any(
+            other.is_open and other is not trial and other.inputs.keys() == trial.inputs.keys() for other in trials
+        )
+
+    def _settle_interrupted(self, trial):
+        if trial.name in self.trainer.models and not self.find_trained():
+            self.trainer.settle(trial)
+        else:
+            self.trainer.drop(trial, "interrupted", "training was interrupted")
+        self.store.save(self.spent)
+
+    def find_trained(self) -> list[Trial]:
+        """The trials that may be chosen."""
+        return [trial for trial in self.trials if trial.status == "trained"]
+
+    def find_best(self, trials: Sequence[Trial]) -> Trial | None:
+        """The trial with the best metric; the first of equals."""
+        best = None
+        for trial in trials:
+            if best is None or not self.trainer.advantage(trial.score, best.score) <= 0:
+                best = trial
+        return best
+
+    def _show(self, score):
+        return f"{self.plan.metric} {score:.4f}"
+
+    def _tell(self, text):
+        print(f"[{self.spent:4.0f} s of {self.seconds:.0f}] {text}", flush=True)
+
+
+def _name(name, encoder, count):
+    return f"{name} ({encoder})" if count > 1 else name
