@@ -4,6 +4,7 @@ import json
 import mmap
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -48,6 +49,25 @@ def read_table(
     return table
 
 
+def read_parts(path: Path, rows: int, encoding: str | None = None) -> Iterator[pd.DataFrame]:
+    """The table in a file as parts of up to so many rows, of which one at a time is in memory; of files that are not
+    CSV or TSV, one part.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".tsv") or not path.exists() or path.stat().st_size == 0:
+        yield read_table(path, encoding)
+        return
+    _refuse_moved_cells(path)
+    head = _read_separated(path, "\t" if suffix == ".tsv" else ",", encoding or _find_encoding(path), nrows=1)
+    options = {"sep": "\t" if suffix == ".tsv" else ",", "encoding": encoding or _find_encoding(path)}
+    try:
+        with pd.read_csv(path, dtype=str, na_filter=False, chunksize=rows, **options) as parts:
+            for part in parts:
+                yield part.set_axis(head.columns, axis=1)
+    except (pd.errors.ParserError, UnicodeError) as error:
+        raise ValueError(f"{path} is not a table: {str(error).strip()}. {_QUOTING}") from None
+
+
 def name_columns(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """The table with text for the names of its columns, such as "0" for 0.
 
@@ -82,12 +102,12 @@ def _write_points(column, decimal):
     return column.str.replace(decimal, ".", regex=False)
 
 
-def _read_separated(path, separator, encoding):
+def _read_separated(path, separator, encoding, nrows=None):
     _refuse_moved_cells(path)
     options = {"sep": separator, "dtype": str, "na_filter": False, "encoding": encoding}
     try:
         header = pd.read_csv(path, header=None, nrows=1, **options).iloc[0]
-        table = pd.read_csv(path, **options)
+        table = pd.read_csv(path, nrows=nrows, **options)
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path} is empty: a table has a header and at least one row.") from None
     except pd.errors.ParserError as error:

@@ -13,6 +13,7 @@ from mmkeras._quiet import several_models
 from mmkeras.data import Source, read
 from mmkeras.fitting.plan import Plan, make_plan
 from mmkeras.fitting.report import make_report
+from mmkeras.fitting.run_file import write_run
 from mmkeras.fitting.search import Search
 from mmkeras.fitting.store import Store
 from mmkeras.fitting.trials import Trainer
@@ -22,7 +23,7 @@ from mmkeras.targets import Target
 from mmkeras.tasks import Task
 
 _MEMORY_SHARE = 0.25  # that prepared cells may take
-_MODEL, _PAGE = "model.keras", "report.html"
+_MODEL, _PAGE, _RUN = "model.keras", "report.html", "run.yaml"
 
 
 def fit(
@@ -65,7 +66,8 @@ def fit(
             or R2.
         time_limit: seconds, in all. At least one epoch of each model is trained, or a part of it.
         seed: of the parts, the weights and the order of the rows.
-        folder: for `report.html`, `model.keras`, and what is needed to go on after an interruption; None for nowhere.
+        folder: for `report.html`, `model.keras`, `run.yaml`, by which `mmkeras fit` does the same again, and what is
+            needed to go on after an interruption; None for nowhere.
         resume: a folder that an interrupted call wrote to, with the same other arguments; goes on there. One that is
             not there yet is begun.
         allow_outside: whether a table may name files outside of its folder.
@@ -90,6 +92,7 @@ def fit(
         raise ValueError(f"`time_limit` is a number of seconds. Received: time_limit={time_limit}")
     if folder is not None and resume is not None and Path(folder) != Path(resume):
         raise ValueError(f"`resume` is the folder that is written to. Received: folder={folder!r}, resume={resume!r}")
+    arguments = {"source": source if isinstance(source, str | Path) else None, "target": target}
     if not isinstance(source, Source):
         name = target if isinstance(target, str) else None
         source = read(source, target=name, allow_outside=allow_outside)
@@ -99,6 +102,18 @@ def fit(
 
     place = resume if folder is None else folder
     store = Store(None if place is None else Path(place), _describe(plan, seed), resume is not None)
+    if store.folder is not None:
+        arguments |= {
+            "modalities": plan.declared,
+            "ignore": list(ignore) or None,
+            "group": group,
+            "fusions": fusions,
+            "metric": plan.metric,
+            "time_limit": time_limit,
+            "seed": seed,
+            "allow_outside": allow_outside or None,
+        }
+        write_run(store.folder / _RUN, arguments)
     trainer = Trainer(plan, seed, _fits_into_memory(plan))
     search = Search(trainer, store, time_limit, store.spent + time.perf_counter() - started)
     with several_models():
@@ -113,7 +128,7 @@ def fit(
     if store.folder is not None:
         model.save(store.folder / _MODEL)
         model.report.write_page(store.folder / _PAGE)
-        print(f"\nWritten to {store.folder}: {_MODEL}, {_PAGE}", flush=True)
+        print(f"\nWritten to {store.folder}: {_MODEL}, {_PAGE}, {_RUN}", flush=True)
     return model
 
 

@@ -53,7 +53,8 @@ class Plan:
     Attributes:
         task: the class of the model.
         target: what is predicted, which knows its classes or its statistics.
-        variants: for each input the modalities that are tried, by the name of their encoder, with what they learned.
+        declared: for each input the modalities that are tried, as they were declared.
+        variants: the same by the name of their encoder, with what they learned from the training rows.
         fusions: by name.
         metric: by which models are compared.
         train, validation: the rows to learn from, and those to choose by; all usable.
@@ -65,6 +66,7 @@ class Plan:
 
     task: type[Task]
     target: Target
+    declared: Mapping[str, Sequence[Modality]]
     variants: Mapping[str, Mapping[str, Modality]]
     fusions: Mapping[str, fusions.Fusion]
     metric: str
@@ -150,6 +152,7 @@ def make_plan(
     return Plan(
         task=task,
         target=target,
+        declared={name: list(tried.values()) for name, tried in variants.items()},
         variants=_adapt(variants, train, target),
         fusions=chosen,
         metric=metric,

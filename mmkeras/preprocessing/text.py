@@ -152,6 +152,11 @@ class TextPreprocessor(Preprocessor):
             return []
         return [finding]
 
+    @property
+    def tables(self):
+        """What the graph of the tokenizer looks pieces up in."""
+        return self.tokenizer.tables
+
     def get_config(self) -> dict:
         return {
             "tokenizer": keras.saving.serialize_keras_object(self.tokenizer),

@@ -33,11 +33,13 @@ class Tokenizer:
         vocabulary: the pieces by id; None until they are known.
         unknown_token: the piece that stands for all that is not in the vocabulary.
         longest_learned: the most pieces of a text that `mk.Text` takes by itself.
+        tables: the lookup tables that its graph uses, which a SavedModel must know of.
     """
 
     vocabulary: list[str] | None
     unknown_token = "[UNK]"
     longest_learned = 512
+    tables: dict = {}
 
     @property
     def is_adapted(self) -> bool:
@@ -302,7 +304,7 @@ class NGrams(Tokenizer):
         self.characters = tuple(characters)
         self.min_count = min_count
         self.vocabulary_size = vocabulary_size
-        self._table = None
+        self._tables = None
 
     def adapt(self, texts):
         if self.vocabulary is not None:
@@ -326,10 +328,15 @@ class NGrams(Tokenizer):
         runs += [tf.strings.ngrams(characters, length, separator="") for length in _count_up(self.characters)]
         return tf.concat(runs, axis=1)
 
+    @property
+    def tables(self) -> dict[str, tf.lookup.StaticHashTable]:
+        """What the graph looks runs up in."""
+        if self._tables is None:
+            self._tables = {"vocabulary": make_table(self.vocabulary[2:], 2, _UNKNOWN)}
+        return self._tables
+
     def tokenize(self, texts):
-        if self._table is None:
-            self._table = make_table(self.vocabulary[2:], 2, _UNKNOWN)
-        ids = tf.ragged.map_flat_values(self._table.lookup, self._split(texts))
+        ids = tf.ragged.map_flat_values(self.tables["vocabulary"].lookup, self._split(texts))
         known = tf.ragged.boolean_mask(ids, ids != _UNKNOWN)
         is_unknown = (known.row_lengths() == 0) & (ids.row_lengths() > 0)
         unknown = tf.RaggedTensor.from_row_lengths(

@@ -136,6 +136,18 @@ def test_labels_of_any_characters_are_read_back_from_an_artifact(tmp_path):
     assert [answer.decode() for answer in answers] == [answer["label"] for answer in model.predict_rows(rows)]
 
 
+def test_a_saved_model_holds_what_every_tokenizer_looks_up(tmp_path):
+    rows = mk.read([{"text": f"{'red' if i % 2 else 'blue'} tea {i % 7}", "label": "ab"[i % 2]} for i in range(60)])
+    wordpiece = mk.tokenizers.WordPiece(["[PAD]", "[UNK]", "red", "blue", "tea"])
+    texts = {
+        "runs": mk.Text(encoder=mk.encoders.TextNGrams(units=4), column="text"),
+        "pieces": mk.Text(encoder=mk.encoders.TextCNN(units=4), column="text"),
+        "words": mk.Text(wordpiece, encoder=mk.encoders.TextCNN(units=4), column="text"),
+    }
+    model = mk.Classifier.from_source(rows, texts, "label", fusion="sum")
+    assert mk.export(model, tmp_path / "out", ["saved_model"], rows=rows).artifacts[0].agreement == 1
+
+
 def test_a_wrong_answer_of_the_raw_signature_is_an_error():
     expected = {"probabilities": np.array([[0.9, 0.1]], "float32")}
     answers = {"label": np.array(["b"]), "probability": np.array([0.9], "float32")}
