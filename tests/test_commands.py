@@ -76,7 +76,9 @@ def test_predict_writes_answers_and_why_there_is_none(folder, monkeypatch, capsy
     monkeypatch.chdir(folder)
     monkeypatch.setattr("mmkeras.cli.predict._ROWS", 7)
     modalities = {"text": mk.Text(), "profile": mk.Tabular(numbers=["size"])}
-    model = mk.Classifier.from_source(mk.read(folder / "train.csv"), modalities, "label")
+    train = mk.read(folder / "train.csv")
+    model = mk.Classifier.from_source(train, modalities, "label")
+    model.fit(model.dataset(train), verbose=0)
     model.save(folder / "both.keras")
     lines = (folder / "new.csv").read_text().splitlines()
     lines[10] = "good tea,not a number,r,yes"

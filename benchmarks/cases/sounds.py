@@ -35,20 +35,22 @@ def train(model: str, seed: int, is_quick: bool) -> dict[str, float]:
 def _train_baseline(train_rows, test_rows, seed):
     from sklearn.ensemble import RandomForestClassifier
 
-    parts = []
-    for rows in (train_rows, test_rows):
-        modality = mk.Audio(seconds=5, sample_rate=16000)
-        backbone = mk.Backbone({"sound": modality})
-        batch = next(iter(backbone.dataset(rows, len(rows))))
-        spectrograms = mk.layers.LogMelSpectrogram(16000, 64)(batch["sound"]).numpy()
-        lengths = np.maximum(batch["sound_length"].numpy() // 160, 1)
-        real = [steps[:length] for steps, length in zip(spectrograms, lengths, strict=True)]
-        statistics = [
-            [part.mean(axis=0), part.std(axis=0), *np.percentile(part, (10, 50, 90), axis=0)] for part in real
-        ]
-        parts.append(np.array(statistics).reshape(len(rows), -1))
+    parts = [describe_sounds(rows, 5, 16000) for rows in (train_rows, test_rows)]
     forest = RandomForestClassifier(500, random_state=seed).fit(parts[0], train_rows.table["label"])
     return forest.score(parts[1], test_rows.table["label"])
+
+
+def describe_sounds(rows: mk.Source, seconds: float, rate: int) -> np.ndarray:
+    """Mean, deviation and quantiles over time of each band of the log-mel spectrogram, `(rows, 320)`."""
+    backbone = mk.Backbone({"sound": mk.Audio(seconds=seconds, sample_rate=rate)})
+    layer, statistics = mk.layers.LogMelSpectrogram(rate, 64), []
+    for batch in backbone.dataset(rows, 256):
+        lengths = np.maximum(batch["sound_length"].numpy() // (rate // 100), 1)
+        for steps, length in zip(layer(batch["sound"]).numpy(), lengths, strict=True):
+            real = steps[:length]
+            quantiles = np.percentile(real, (10, 50, 90), axis=0)
+            statistics.append(np.concatenate([real.mean(axis=0), real.std(axis=0), *quantiles]))
+    return np.array(statistics)
 
 
 @functools.lru_cache(maxsize=1)

@@ -93,9 +93,9 @@ def _choose_side(longest, affordable):
 
 
 def _find_length(facts):
-    """Seconds that hold 95 of 100 recordings whole, in halves."""
+    """Seconds that hold 95 of 100 recordings whole, in tenths."""
     seconds = float(np.quantile([fact["duration"] for fact in facts], 0.95))
-    return min(_LONGEST, max(0.5, math.ceil(2 * seconds - 0.02) / 2))
+    return min(_LONGEST, max(0.5, math.ceil(10 * seconds - 1e-3) / 10))
 
 
 def _tell_gray(is_gray):

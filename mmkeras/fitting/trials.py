@@ -33,7 +33,7 @@ class Trial:
         why: it was dropped, or failed.
         score: the metric on the validation rows.
         epochs: how many it was trained.
-        seconds: how long that took.
+        seconds: how long that took, with preparing the cells that no trial before it had read.
         epoch_seconds: how long an epoch takes.
         setup_seconds: how long all took that is done once.
         parameters: how many numbers were learned.
@@ -96,8 +96,10 @@ class Trainer:
             model.dataset(plan.train, plan.batch_size, shuffle=True, mixup=plan.mixup, **options),
             model.dataset(plan.validation, 256, **options),
         )
+        prepared = time.perf_counter()
+        trial.seconds = prepared - started
         self._fit(trial, 1, seconds)
-        trial.setup_seconds = max(0.0, time.perf_counter() - started - trial.epoch_seconds)
+        trial.setup_seconds = max(0.0, time.perf_counter() - prepared - trial.epoch_seconds)
         trial.status = "begun"
 
     def finish(self, trial: Trial, epochs: int, seconds: float):
