@@ -55,15 +55,15 @@ def test_the_example_of_each_command_runs(name, folder, monkeypatch, capsys):
 
 def test_fit_writes_what_makes_the_same_run_again(folder, monkeypatch):
     run = yaml.safe_load((folder / "run" / "run.yaml").read_text())
-    assert run["source"] == "../train.csv" and run["target"] == "label" and run["ignore"] == ["color"]
+    assert run["source"] == "train.csv" and run["target"] == "label" and run["ignore"] == ["color"]
     assert {"Text": {"encoder": {"TextNGrams": {}}}} in run["modalities"]["text"]
-    arguments = read_run(folder / "run" / "run.yaml", mk.fit)
+    monkeypatch.chdir(folder)
+    arguments = read_run("run/run.yaml", mk.fit)
     assert arguments["modalities"]["profile"][0].preprocessor.numbers == ["size"]
     seen = {}
     monkeypatch.setattr(mk, "fit", lambda **given: seen.update(given) or mk.Classifier)
     monkeypatch.setattr(mk.Classifier, "report", type("Report", (), {"was_interrupted": True}))
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr("mmkeras.fitting.read_run", lambda path, _: read_run(path, arguments_of_fit))
+    monkeypatch.setattr("mmkeras.fitting.read_run", lambda path, *_: read_run(path, arguments_of_fit))
     assert main(["fit", "run/run.yaml", "--seed", "3", "--folder", "again"]) == 130
     assert seen["seed"] == 3 and seen["folder"] == "again" and seen["target"] == "label"
 
@@ -126,6 +126,9 @@ def test_a_failure_is_a_sentence_and_exit_code_1(arguments, message, folder, mon
         ("target: a\ntarget: b", "'target' stands twice"),
         ("a: &x [1]\nb: *x", r"references \(\*\) are not read"),
         ("target: !!python/object:os.system {}", "is not YAML"),
+        ("source: ../t.csv", "`source` leads out of the current folder.*--allow-outside"),
+        ("folder: /tmp/elsewhere", "`folder` leads out of the current folder"),
+        ("allow_outside: true", "a file cannot trust itself"),
         ("- a", "holds arguments of mk.fit"),
         ("target: [a", "is not YAML"),
     ],

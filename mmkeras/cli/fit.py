@@ -44,7 +44,7 @@ def run(options):
     if options.allow_outside:
         arguments["allow_outside"] = True
     if Path(options.table).suffix.lower() in _YAML:
-        arguments = {**read_run(options.table, mk.fit), **arguments}
+        arguments = {**read_run(options.table, mk.fit, options.allow_outside), **arguments}
         if "source" not in arguments:
             raise ValueError(f"{options.table} names no table to learn from: source: train.csv")
     else:

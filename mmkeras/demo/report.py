@@ -3,13 +3,10 @@
 from html import escape
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 
-from mmkeras.pages import draw_png, make_image, make_table, write_page
-
-matplotlib.use("agg")  # draws to files; needs no screen
+from mmkeras.fitting.page import draw_confusion, draw_curves
+from mmkeras.pages import make_image, make_table, write_page
 
 _COLORS = {"question": "#c2571a", "image": "#2a7f62", "fused": "#28489c"}
 _MISTAKES_SHOWN = 3
@@ -30,6 +27,7 @@ def write_report(path: Path, model, test, row_count: int, histories: dict, expor
     """
     predictions = model.predict(model.dataset(test, batch_size=256), verbose=0)
     truth = model.encode_targets(test)
+    (confusions,) = model.target.count_confusions(model.name_outputs(predictions), truth).values()
     accuracy = results["accuracy"]
     best_alone = max(accuracy["question"], accuracy["image"])
     sections = [
@@ -41,11 +39,11 @@ def write_report(path: Path, model, test, row_count: int, histories: dict, expor
         "<h2>What fusing brought</h2>",
         _comparison_table(accuracy, results["seconds"]),
         "<h2>Learning curves</h2>",
-        make_image(_draw_curves(histories), "Accuracy by epoch of the three models"),
+        make_image(draw_curves(histories, "accuracy"), "Accuracy by epoch of the three models"),
         "<p class=quiet>Training rows of the fused model lack a modality at random; validation rows do not, and are "
         "answered better.</p>",
         "<h2>Confusion matrix of the fused model, test rows</h2>",
-        make_image(_draw_confusion(predictions, truth, model.classes), "Counts of true answer by given answer"),
+        make_image(draw_confusion(confusions), "Counts of true answer by given answer"),
         f"<h2>{row_count} test rows</h2>",
         "<p class=quiet>Mistakes come first, up to three where there are any; the others are evenly spaced.</p>",
         _cards(model, test, predictions, truth, row_count),
@@ -120,33 +118,3 @@ def _card(question, image, truth, answer, probability):
         f"<div class='card{wrong}'>{make_image(image, question, '')}{escape(question)}<br>"
         f"<b>{escape(answer)}</b> {probability:.1%}<br><span class=quiet>truth: {escape(truth)}</span></div>"
     )
-
-
-def _draw_curves(histories):
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for name, history in histories.items():
-        epochs = range(1, len(history["accuracy"]) + 1)
-        axes.plot(epochs, history["val_accuracy"], color=_COLORS[name], marker="o", markersize=3, label=name)
-        axes.plot(epochs, history["accuracy"], color=_COLORS[name], linestyle=":", linewidth=1)
-    axes.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.grid(alpha=0.3)
-    axes.legend(title="validation (dotted: training)", loc="lower right")
-    return draw_png(figure)
-
-
-def _draw_confusion(predictions, truth, classes):
-    counts = np.zeros((len(classes), len(classes)), int)
-    np.add.at(counts, (truth, predictions.argmax(axis=1)), 1)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(8, 6.6), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="answer", ylabel="truth")
-    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axes.set_yticks(range(len(classes)), classes)
-    for row, column in np.argwhere(counts):
-        color = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=color, fontsize=8)
-    return draw_png(figure)

@@ -111,7 +111,6 @@ def fit(
             "metric": plan.metric,
             "time_limit": time_limit,
             "seed": seed,
-            "allow_outside": allow_outside or None,
         }
         write_run(store.folder / _RUN, arguments)
     trainer = Trainer(plan, seed, _fits_into_memory(plan))

@@ -1,5 +1,6 @@
 """What `mk.fit` decides before it trains, and why."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -149,11 +150,13 @@ def make_plan(
     if chosen:
         why = "as given" if chosen_fusions is not None else "one of the features, of the decisions, and of the tokens"
         decisions.append(Decision("fusions", ", ".join(chosen), why))
+    adapted = _adapt(variants, train, target)
+    problems = _add_remarks(problems, validation, {name: next(iter(tried.values())) for name, tried in adapted.items()})
     return Plan(
         task=task,
         target=target,
         declared={name: list(tried.values()) for name, tried in variants.items()},
-        variants=_adapt(variants, train, target),
+        variants=adapted,
         fusions=chosen,
         metric=metric,
         train=train,
@@ -328,3 +331,14 @@ def _adapt(variants, train, target):
             learned.setdefault(key, modality.preprocessor)
             adapted[name][encoder] = modality
     return adapted
+
+
+def _add_remarks(report, validation, modalities):
+    """The report, with what is said of the validation rows now that is known how long a text may be and the like."""
+    known = {(problem.row, problem.column) for problem in report.problems}
+    found = [
+        problem
+        for problem in check_rows(validation, modalities).problems
+        if (problem.row, problem.column) not in known and problem.source == report.source
+    ]
+    return dataclasses.replace(report, problems=[*report.problems, *found])

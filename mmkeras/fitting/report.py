@@ -80,14 +80,13 @@ def make_report(plan: Plan, trainer: Trainer, search: Search, best: Trial) -> Fi
     outputs = trainer.outputs[best.name]
     errors = target.measure_errors(outputs, trainer.truth)
     worst = np.argsort(-errors, kind="stable")[:_WORST]
-    dataset = model.dataset(plan.validation, 256, cache=trainer.cache)
     return FitReport(
         decisions=plan.decisions,
-        doubts=plan.doubts,
+        doubts=[*plan.doubts, *_doubt_time(search)],
         metric=plan.metric,
         trials=_make_table(trainer, search, best),
         sentence=_compare(trainer, search),
-        evaluation=evaluate(model, dataset),
+        evaluation=evaluate(model, trainer.make_validation(model)),
         worst=_list_rows(plan, outputs, errors, worst),
         thumbnails=_make_thumbnails(plan, worst),
         calibration=target.calibrate(outputs, trainer.truth),
@@ -98,6 +97,15 @@ def make_report(plan: Plan, trainer: Trainer, search: Search, best: Trial) -> Fi
         seconds=search.spent,
         was_interrupted=search.was_interrupted,
     )
+
+
+def _doubt_time(search):
+    """What to say where the time was short."""
+    cut = [f"'{trial.name}'" for trial in search.trials if trial.is_cut]
+    if not cut:
+        return []
+    told = f"{', '.join(cut)} saw a part of the training rows once: {search.seconds:g} s are less than an epoch takes."
+    return [f"{told} Give more time."]
 
 
 def _make_table(trainer, search, best):

@@ -1,7 +1,6 @@
 """A call of `mk.fit` as a YAML file: its arguments, and of each object its class and the arguments of it."""
 
 import inspect
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -31,10 +30,17 @@ def list_classes() -> dict[str, type]:
     }
 
 
-def read_run(path: str | Path, function: Callable) -> dict:
-    """The arguments of a function, `mk.fit`, from a file; paths in it start from the folder of the file.
+def read_run(path: str | Path, function: Callable, allow_outside: bool = False) -> dict:
+    """The arguments of a function, `mk.fit`, from a file; paths in it start from the current folder.
+
+    A file is no reason to read and write elsewhere: it may not say so itself.
 
     An object is written as a dict of its class and its arguments: `{Text: {encoder: {TextCNN: {units: 32}}}}`.
+
+    Args:
+        path: of the file.
+        function: whose arguments it holds.
+        allow_outside: whether its paths may lead out of the current folder.
 
     Raises:
         FileNotFoundError, ValueError, TypeError: name what is wrong, and the nearest known name.
@@ -63,10 +69,20 @@ def read_run(path: str | Path, function: Callable) -> dict:
         }
     except (TypeError, ValueError) as error:
         raise type(error)(f"{path}: {error}") from None
+    if "allow_outside" in arguments:
+        raise ValueError(f"{path}: a file cannot trust itself. Say so where it is used: --allow-outside")
     for name in _PATHS:
-        if isinstance(arguments.get(name), str):
-            arguments[name] = str(path.parent / arguments[name])
+        if isinstance(arguments.get(name), str) and not allow_outside:
+            _refuse_outside(path, name, arguments[name])
     return arguments
+
+
+def _refuse_outside(path, name, value):
+    if not Path(value).resolve().is_relative_to(Path.cwd().resolve()):
+        raise ValueError(
+            f"{path}: `{name}` leads out of the current folder, {Path.cwd()}. If you trust the file: --allow-outside. "
+            f"Received: {name}={value!r}"
+        )
 
 
 def write_run(path: str | Path, arguments: Mapping):
@@ -74,8 +90,8 @@ def write_run(path: str | Path, arguments: Mapping):
     path = Path(path)
     held = {name: _describe(value) for name, value in arguments.items() if value is not None}
     for name in _PATHS:
-        if name in held:
-            held[name] = os.path.relpath(held[name], path.parent)
+        if name in held and Path(held[name]).resolve().is_relative_to(Path.cwd().resolve()):
+            held[name] = Path(held[name]).resolve().relative_to(Path.cwd().resolve()).as_posix()
     text = yaml.safe_dump(held, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
     path.write_text(f"# mmkeras fit {path.name}\n{text}", encoding="utf-8")
 

@@ -10,6 +10,7 @@ from mmkeras.fitting.trials import Trainer, Trial
 _RESERVED = 0.06  # share of the time in which the report is written
 _FUSED = 1.5  # what an epoch of a fusion costs, in those of its inputs
 _FEWEST_EPOCHS = 3  # a model that the time allows fewer of cannot win
+_TELLING_STEPS = 100  # fewer in the first epoch say nothing of the last
 _BEHIND = 0.5  # share of what the best has gained over the best constant answer
 _FIRST_SHARE = 0.25  # of the time left for one first epoch
 _TOLD_ERROR = 300  # characters
@@ -107,9 +108,8 @@ class Search:
         if trial.status == "new":
             self._attempt(trial, lambda: self.trainer.begin(trial, _FIRST_SHARE * max(self.left, 1)))
             if trial.status == "begun":
-                self._tell(
-                    f"{trial.name}: {self._show(trial.score)} after the first epoch, of {trial.epoch_seconds:.1f} s"
-                )
+                part = "a part of the first epoch, all of which takes" if trial.is_cut else "the first epoch, of"
+                self._tell(f"{trial.name}: {self._show(trial.score)} after {part} {trial.epoch_seconds:.1f} s")
 
     def _finish(self, trials, reserved_a_epoch=0.0, reserved=0.0):
         """Trains what is open, all in as many epochs as the time allows, without the seconds that are reserved."""
@@ -144,7 +144,11 @@ class Search:
             )
 
     def _drop_losers(self, trials):
-        """Those that are far behind the best of these after an epoch, if that one has learned something."""
+        """Those that are far behind the best of these after an epoch, if that one has learned something, and all have
+        had the steps to.
+        """
+        if len(self.plan.train) < _TELLING_STEPS * self.plan.batch_size:
+            return
         begun = [trial for trial in trials if trial.status == "begun" and not math.isnan(trial.score)]
         best = self.find_best(begun)
         for trial in begun:

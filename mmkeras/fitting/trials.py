@@ -3,11 +3,13 @@
 import math
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from mmkeras import callbacks
 from mmkeras.fitting.plan import Plan
@@ -16,7 +18,7 @@ from mmkeras.pipeline import Cache
 from mmkeras.targets import MultiTarget
 from mmkeras.tasks import Task
 
-_PATIENCE = 0.5  # of the epochs, without a better one
+_SHORT = 0.25  # share of the epochs after the first in which the rate falls to 0 for the second time
 _FEWEST_STEPS = 5  # that say how long an epoch takes
 _FORWARD = 0.4  # what a row costs that is not learned from
 
@@ -32,7 +34,8 @@ class Trial:
         status: `"new"`, `"begun"` (one epoch), `"trained"`, `"dropped"`, `"failed"` or `"interrupted"`.
         why: it was dropped, or failed.
         score: the metric on the validation rows.
-        epochs: how many it was trained.
+        epochs: how many it was trained; the last one may have been cut short by the time.
+        is_cut: whether the time allowed less than one epoch.
         seconds: how long that took, with preparing the cells that no trial before it had read.
         epoch_seconds: how long an epoch takes.
         setup_seconds: how long all took that is done once.
@@ -47,6 +50,7 @@ class Trial:
     why: str = ""
     score: float = math.nan
     epochs: int = 0
+    is_cut: bool = False
     seconds: float = 0.0
     epoch_seconds: float = math.nan
     setup_seconds: float = 0.0
@@ -92,10 +96,12 @@ class Trainer:
         trial.parameters = model.count_params()
         self.models[trial.name] = model
         options = {"cache": self.cache, "seed": self.seed}
-        self._rows[trial.name] = (
-            model.dataset(plan.train, plan.batch_size, shuffle=True, mixup=plan.mixup, **options),
-            model.dataset(plan.validation, 256, **options),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the plan has said what is wrong with the cells
+            self._rows[trial.name] = (
+                model.dataset(plan.train, plan.batch_size, shuffle=True, mixup=plan.mixup, **options),
+                self.make_validation(model),
+            )
         prepared = time.perf_counter()
         trial.seconds = prepared - started
         self._fit(trial, 1, seconds)
@@ -103,14 +109,32 @@ class Trainer:
         trial.status = "begun"
 
     def finish(self, trial: Trial, epochs: int, seconds: float):
-        """The other epochs of those that the trial gets, and no more than the time allows."""
+        """The other epochs of those that the trial gets, and no more than the time allows.
+
+        The rate falls to 0 in the first epoch, then in a few, then in all others, and starts anew each time
+        (Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017): a model that has learned
+        all it can in the first epoch is as good at its end as it will be, and is not trained until it knows the rows by
+        heart.
+        """
+        started = time.perf_counter()
         if trial.name not in self.models:  # it was begun before an interruption
-            trial.history, trial.epochs, trial.seconds = {}, 0, 0.0
+            trial.history, trial.epochs = {}, 0
             self.begin(trial, seconds)
-        if epochs > trial.epochs:
-            self._fit(trial, epochs, seconds)
+        first = trial.score
+        for stop in (1 + math.ceil((epochs - 1) * _SHORT), epochs):
+            left = seconds - (time.perf_counter() - started)
+            if stop > trial.epochs and left > 0:
+                self._fit(trial, stop, left)
+                if stop < epochs and self.advantage(trial.score, first) <= 0:
+                    break
         trial.status = "trained"
         self._rows.pop(trial.name)
+
+    def make_validation(self, model: Task) -> tf.data.Dataset:
+        """Batches of the validation rows."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return model.dataset(self.plan.validation, 256, cache=self.cache)
 
     def settle(self, trial: Trial, model: Task | None = None):
         """Takes a trial for trained as its model is now; or as `model`, which was trained before."""
@@ -155,31 +179,32 @@ class Trainer:
         clock = _Clock(seconds, len(self.plan.validation) / len(self.plan.train))
         rest = {}
         if trial.epochs:
-            best = callbacks.best(max(_FEWEST_STEPS, math.ceil(_PATIENCE * epochs)), self._monitored)
+            best = callbacks.best(metric=self._monitored)
             rest = {"validation_data": validation, "callbacks": [clock, best], "initial_epoch": trial.epochs}
+        kept = model.get_weights(), trial.score, self.outputs.get(trial.name)
         started = time.perf_counter()
         history = model.fit(
             train, epochs=epochs, verbose=int(sys.stdout.isatty()), **{"callbacks": [clock], **rest}
         ).history
         trial.seconds += time.perf_counter() - started
         self._measure(trial)
+        if self.advantage(trial.score, kept[1]) < 0:
+            model.set_weights(kept[0])
+            trial.score, self.outputs[trial.name] = kept[1:]
         if not trial.epochs:
             history[f"val_{self._monitored}"] = [trial.score if self._monitored == self.plan.metric else math.nan]
         for name, values in history.items():
             known = trial.history.setdefault(name, [math.nan] * trial.epochs)
             known.extend(map(float, values))
         trial.epochs += len(history.get("loss", ()))
+        trial.is_cut = trial.epochs <= 1 and clock.is_cut
         trial.epoch_seconds = clock.epoch_seconds
 
     def _measure(self, trial):
         model = self.models[trial.name]
-        rows = model.dataset(self.plan.validation, 256, cache=self.cache)
-        self.outputs[trial.name] = model.name_outputs(model.predict(_drop_targets(rows), verbose=0))
+        rows = self.make_validation(model).map(lambda tensors, _: tensors)
+        self.outputs[trial.name] = model.name_outputs(model.predict(rows, verbose=0))
         trial.score = self.measure(self.outputs[trial.name])
-
-
-def _drop_targets(dataset):
-    return dataset.map(lambda tensors, _: tensors)
 
 
 class _Clock(keras.callbacks.Callback):
@@ -195,6 +220,7 @@ class _Clock(keras.callbacks.Callback):
         self.seconds, self.validation_share = seconds, validation_share
         self.deadline = self.epoch_seconds = math.nan
         self.is_first = True
+        self.is_cut = False
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = self.last = time.perf_counter()
@@ -207,7 +233,7 @@ class _Clock(keras.callbacks.Callback):
             self.started = self.last
             self.deadline = self.last + self.seconds
         if self.last > self.deadline and self.batches > _FEWEST_STEPS:
-            self.model.stop_training = True
+            self.is_cut = self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
         if self.is_first:
