@@ -3,6 +3,7 @@
 import csv
 import re
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,6 +138,16 @@ def test_a_file_with_something_wrong_is_refused(text, message, tmp_path):
     (tmp_path / "run.yaml").write_text(text)
     with pytest.raises((TypeError, ValueError), match=message):
         read_run(tmp_path / "run.yaml", mk.fit)
+
+
+def test_the_file_in_the_docs_is_read(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "run.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    arguments = read_run("run.yaml", mk.fit)
+    assert arguments["modalities"]["text"][0].encoder.bidirectional
+    assert arguments["fusions"][1].modality_dropout == 0.1
 
 
 def test_objects_come_back_from_a_file_as_they_were(tmp_path):

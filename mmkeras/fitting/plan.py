@@ -34,7 +34,7 @@ _FEWEST_ROWS = 20
 _RARE = 1 / 3  # of two classes: below it accuracy says little
 _BATCHES = {1_500: 16, 8_000: 32, 20_000: 64}  # rows up to which a batch has so many; small data needs more steps
 _LARGE_BATCH = 128
-_STEPS, _EPOCHS = 1_500, (8, 40)
+_STEPS, _EPOCHS = 4_000, (8, 40)
 _MIXED_ROWS, _MIXUP = 2_000, 0.2  # up to which rows of sound and images are mixed
 
 
@@ -141,7 +141,7 @@ def make_plan(
     decisions.append(Decision("metric", metric, why))
     batch_size = next((size for rows, size in _BATCHES.items() if len(train) < rows), _LARGE_BATCH)
     mixup = _MIXUP if len(train) < _MIXED_ROWS and task is Classifier and _have_media(defaults) else 0.0
-    why = f"{len(train):,} rows are few" if epochs > _EPOCHS[0] else "there are many rows"
+    why = f"{epochs * math.ceil(len(train) / batch_size):,} steps, where the time allows"
     decisions.append(Decision("training", f"up to {epochs} epochs of batches of {batch_size}", why))
     if mixup:
         why = "the model hears and sees more than the few recordings there are (Zhang et al., 2018)"

@@ -69,32 +69,39 @@ class Search:
             raise RuntimeError(f"No model could be trained.\n{reasons}")
 
     def _run(self):
+        count = self._try_encoders()
         names = list(self.plan.variants)
-        singles = [
-            self._add(_name(name, encoder, len(tried)), {name: encoder})
-            for name, tried in self.plan.variants.items()
-            for encoder in tried
-        ]
-        for trial in singles:
-            self._begin(trial)
-        for name in names:
-            self._drop_losers([trial for trial in singles if name in trial.inputs])
-        count = self._fit_into_time(singles)
-        self._finish(singles, count * self._estimate_fusion(singles), count * self._estimate_setup(singles))
         if len(names) < 2:
             return
         best = {name: self.find_best([t for t in self.find_trained() if list(t.inputs) == [name]]) for name in names}
-        best = {name: trial for name, trial in best.items() if trial is not None}
-        if len(best) < 2:
-            return
-        encoders = {name: trial.inputs[name] for name, trial in best.items()}
-        fused = [self._add(f"{fusion} of all", encoders, fusion) for fusion in [*self.plan.fusions][:count]]
-        for fusion in [*self.plan.fusions][count:]:
-            self._drop(self._add(f"{fusion} of all", encoders, fusion), "there is no time for it")
-        for trial in fused:
+        encoders = {name: trial.inputs[name] for name, trial in best.items() if trial is not None}
+        if len(encoders) > 1:
+            self._try_fusions(encoders, count if self.left > 0 else 0)
+
+    def _try_encoders(self) -> int:
+        """Trains each input alone; returns for how many fusions there is time."""
+        trials = [
+            self._add(f"{name} ({encoder})" if len(tried) > 1 else name, {name: encoder})
+            for name, tried in self.plan.variants.items()
+            for encoder in tried
+        ]
+        for trial in trials:
             self._begin(trial)
-        self._drop_losers(fused)
-        self._finish(fused)
+        for name in self.plan.variants:
+            self._drop_losers([trial for trial in trials if name in trial.inputs])
+        count = self._fit_into_time(trials)
+        self._finish(trials, count * self._estimate_fusion(trials), count * self._estimate_setup(trials))
+        return count
+
+    def _try_fusions(self, encoders, count):
+        """Trains as many fusions of all inputs."""
+        trials = [self._add(f"{fusion} of all", encoders, fusion) for fusion in self.plan.fusions]
+        for trial in trials[count:]:
+            self._drop(trial, "there is no time for it")
+        for trial in trials[:count]:
+            self._begin(trial)
+        self._drop_losers(trials)
+        self._finish(trials)
 
     def _add(self, name, inputs, fusion=None):
         """The trial of this name, where it is there already as it was left."""
@@ -106,7 +113,7 @@ class Search:
 
     def _begin(self, trial):
         if trial.status == "new":
-            self._attempt(trial, lambda: self.trainer.begin(trial, _FIRST_SHARE * max(self.left, 1)))
+            self._attempt(trial, lambda: self.trainer.begin(trial, _FIRST_SHARE * max(self.left, 0)))
             if trial.status == "begun":
                 part = "a part of the first epoch, all of which takes" if trial.is_cut else "the first epoch, of"
                 self._tell(f"{trial.name}: {self._show(trial.score)} after {part} {trial.epoch_seconds:.1f} s")
@@ -119,7 +126,7 @@ class Search:
             costs = sum(trial.epoch_seconds for trial in waiting) + reserved_a_epoch
             epochs = int(min(self.plan.epochs, max(1, left / costs)))
             trial, *waiting = waiting
-            seconds = max(1.0, left * trial.epoch_seconds / costs)
+            seconds = max(0.0, left * trial.epoch_seconds / costs)
             self._attempt(trial, lambda trial=trial, epochs=epochs, s=seconds: self.trainer.finish(trial, epochs, s))
             if trial.status == "trained":
                 self._tell(
@@ -180,9 +187,8 @@ class Search:
         begun = [trial for trial in singles if trial.is_open]
 
         def count_epochs():
-            costs = sum(trial.epoch_seconds for trial in begun if trial.is_open) + count * self._estimate_fusion(
-                singles
-            )
+            costs = sum(trial.epoch_seconds for trial in begun if trial.is_open)
+            costs += count * self._estimate_fusion(singles)
             return (self.left - count * self._estimate_setup(singles)) / max(costs, 1e-9)
 
         while count_epochs() < self.plan.epochs and count > 1:
@@ -215,7 +221,7 @@ class Search:
         """The trial with the best metric; the first of equals."""
         best = None
         for trial in trials:
-            if best is None or not self.trainer.advantage(trial.score, best.score) <= 0:
+            if best is None or math.isnan(best.score) or self.trainer.advantage(trial.score, best.score) > 0:
                 best = trial
         return best
 
@@ -224,7 +230,3 @@ class Search:
 
     def _tell(self, text):
         print(f"[{self.spent:4.0f} s of {self.seconds:.0f}] {text}", flush=True)
-
-
-def _name(name, encoder, count):
-    return f"{name} ({encoder})" if count > 1 else name

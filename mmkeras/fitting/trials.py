@@ -20,6 +20,7 @@ from mmkeras.tasks import Task
 
 _SHORT = 0.25  # share of the epochs after the first in which the rate falls to 0 for the second time
 _FEWEST_STEPS = 5  # that say how long an epoch takes
+_LEAST = 1e-3  # seconds of an epoch, which may be a single step
 _FORWARD = 0.4  # what a row costs that is not learned from
 
 
@@ -239,7 +240,7 @@ class _Clock(keras.callbacks.Callback):
         if self.is_first:
             steps = self.params.get("steps") or self.batches
             step = (self.last - self.started) / max(self.batches - 1, 1)
-            self.epoch_seconds = step * steps * (1 + _FORWARD * self.validation_share)
+            self.epoch_seconds = max(_LEAST, step * steps * (1 + _FORWARD * self.validation_share))
             self.is_first = False
         else:
             self.epoch_seconds = time.perf_counter() - self.started

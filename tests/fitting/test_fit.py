@@ -149,6 +149,18 @@ def test_a_model_that_fails_is_a_row_with_its_reason(capsys):
         mk.fit(rows, "label", {"b": parts["b"]}, time_limit=5)
 
 
+def test_a_time_that_is_shorter_than_an_epoch_is_told(capsys):
+    rows = [{"a": i % 7, "b": "xyz"[i % 3], "label": "uv"[i % 2]} for i in range(400)]
+    parts = {"a": mk.Tabular(["a"]), "b": mk.Tabular(categories=["b"])}
+    model = mk.fit(rows, "label", parts, time_limit=0.01)
+    (doubt,) = model.report.doubts
+    assert doubt.startswith("'a', 'b' saw a part of the training rows once: 0.01 s are less than an epoch takes.")
+    assert "after a part of the first epoch, all of which takes" in capsys.readouterr().out
+    table = model.report.trials.set_index("model")
+    assert table.loc["gated of all", "why"] == "there is no time for it"
+    assert model.predict_rows(rows[:1])[0]["label"] in ("u", "v")
+
+
 def test_numbers_are_predicted_with_residuals(tmp_path):
     rows = [{"a": i % 7, "b": "xyz"[i % 3], "price": 3.0 * (i % 7) + i % 3 + 0.01 * (i % 5)} for i in range(200)]
     model = mk.fit(rows, "price", time_limit=20)
@@ -184,6 +196,11 @@ def test_several_targets_at_once():
 def test_what_cannot_be_done_is_refused_before_any_training(arguments, message):
     with pytest.raises(ValueError, match=message):
         mk.fit(make_rows(40), **{"target": "label", **arguments})
+
+
+def test_twenty_rows_are_enough():
+    model = mk.fit(make_rows(20), "label", {"size": mk.Tabular(["size"])}, time_limit=10)
+    assert model.report.rows == (16, 4) and model.report.trials["epochs"].iloc[0] > 1
 
 
 def test_too_few_rows_are_refused():

@@ -104,6 +104,46 @@ def test_rows_that_cannot_be_used_are_left_out_by_name():
     assert len(made.train) + len(made.validation) == 58 and made.problems.rejected == {7, 9}
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([None] * 40, "none of its 40 rows has a value"),
+        (["same"] * 40, "holds fewer than two different labels in 40 rows"),
+        ([7.5] * 40, "is 7.5 in every row"),
+        ([f"name {i} of all" for i in range(40)], "has another value in each of its 40 labeled rows"),
+    ],
+)
+def test_a_target_that_cannot_be_learned_is_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        plan([{"x": i % 13, "label": label} for i, label in enumerate(labels)])
+
+
+def test_a_table_of_one_column_is_refused():
+    with pytest.raises(ValueError, match="rows has no column that a model could read"):
+        plan([{"label": "xy"[i % 2]} for i in range(40)])
+
+
+def test_a_folder_of_one_class_is_refused(tmp_path):
+    (tmp_path / "cat").mkdir()
+    for i in range(30):
+        PIL.Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / "cat" / f"{i}.png")
+    with pytest.raises(ValueError, match="column 'label', which holds fewer than two different labels"):
+        mk.fit(tmp_path)
+
+
+def test_three_classes_of_one_row_are_told():
+    rows = [{"x": i % 13, "label": f"only {i}" if i < 3 else "xy"[i % 2]} for i in range(60)]
+    made = plan(rows)
+    assert any("3 of the 5 classes of 'label' have one row" in doubt for doubt in made.doubts)
+    assert {f"only {i}" for i in range(3)} <= set(made.train.texts("label"))
+
+
+def test_rows_to_choose_by_with_other_columns_are_refused():
+    rows = [{"x": i % 13, "label": "xy"[i % 2]} for i in range(60)]
+    with pytest.raises(ValueError, match="rows has no column 'x', which was asked for as an input"):
+        plan(rows, validation=mk.read([{"y": 1, "label": "x"}] * 30))
+
+
 def test_rows_to_choose_by_may_be_given():
     rows = [{"x": i % 13, "label": "xy"[i % 2]} for i in range(60)]
     made = plan(rows, validation=mk.read(rows[:24]))
