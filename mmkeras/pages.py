@@ -2,9 +2,11 @@
 
 import base64
 import io
+import re
 from html import escape
 from pathlib import Path
 
+_NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?( ?(%|s|ms|KiB))?")
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1c1e21; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.7rem; margin-bottom: 0; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
@@ -38,10 +40,12 @@ def write_page(path: str | Path, title: str, sections: list[str]):
 
 
 def make_table(header, rows):
-    """Cells are HTML already; those that start with a digit stand to the right."""
+    """Cells are HTML already; those that are numbers, also with a unit, stand to the right."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join(
-        "<tr>" + "".join(f"<td{' class=number' if cell[:1].isdigit() else ''}>{cell}</td>" for cell in row) + "</tr>"
+        "<tr>"
+        + "".join(f"<td{' class=number' if _NUMBER.fullmatch(cell) else ''}>{cell}</td>" for cell in row)
+        + "</tr>"
         for row in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"

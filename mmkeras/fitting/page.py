@@ -12,6 +12,7 @@ from mmkeras.pages import draw_png, import_figure, make_image, make_table, write
 _COLORS = ("#28489c", "#c2571a", "#2a7f62", "#8d3b8f", "#6b6b6b", "#b58900", "#1c8ca8", "#b3261e")
 _MOST_CLASSES, _WRITTEN_CLASSES = 60, 20  # of a confusion matrix that is drawn, and that has its counts written in
 _MOST_POINTS = 3000
+_NOTHING = 1e-12  # is what rounding leaves
 
 
 def write(report, path: str | Path):
@@ -62,6 +63,7 @@ def _write(value):
         return escape(value)
     if value != value:
         return ""
+    value = 0.0 if abs(value) < _NOTHING else value
     return f"{value:,.4g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}"
 
 

@@ -19,9 +19,9 @@ from mmkeras.row_model import adapt_modalities, check_modalities
 from mmkeras.targets import ClassTarget, MultiTarget, NumberTarget, Target, propose_target
 from mmkeras.tasks import Classifier, MultiTask, Regressor, Task
 
-# The encoders that are tried where nothing is said, the default of the modality first: cheap, and of two kinds.
+# The encoders that are tried where nothing is said, the first of them in any case, the others where there is time.
 ENCODERS = {
-    "Text": ("gru", "ngrams"),
+    "Text": ("ngrams", "gru"),
     "Image": ("cnn",),
     "Audio": ("cnn2d", "crnn"),
     "Video": ("gru", "cnn3d"),

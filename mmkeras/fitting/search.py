@@ -19,8 +19,9 @@ _TOLD_ERROR = 300  # characters
 class Search:
     """The trials of a plan, one after the other.
 
-    Every encoder of every input is trained for an epoch, which says what an epoch costs and who is far behind; then
-    those that are left, for as many epochs as the time allows; then the fusions of the best encoders, likewise.
+    The first encoder of every input is trained for an epoch, which says what an epoch costs, then the others, where
+    there is time; who is far behind is dropped. Then those that are left are trained for as many epochs as the time
+    allows, then the fusions of the best encoders.
 
     Args:
         trainer: trains them.
@@ -85,7 +86,13 @@ class Search:
             for name, tried in self.plan.variants.items()
             for encoder in tried
         ]
+        firsts = [next(trial for trial in trials if name in trial.inputs) for name in self.plan.variants]
+        for trial in firsts:
+            self._begin(trial)
         for trial in trials:
+            fusions = int(len(self.plan.variants) > 1)
+            if trial.status == "new" and self._count_epochs(trials, fusions) < self.plan.epochs / 2:
+                self._drop(trial, "there is no time for another encoder of this input")
             self._begin(trial)
         for name in self.plan.variants:
             self._drop_losers([trial for trial in trials if name in trial.inputs])
@@ -156,7 +163,7 @@ class Search:
         """
         if len(self.plan.train) < _TELLING_STEPS * self.plan.batch_size:
             return
-        begun = [trial for trial in trials if trial.status == "begun" and not math.isnan(trial.score)]
+        begun = [trial for trial in self._find_begun(trials) if not math.isnan(trial.score)]
         best = self.find_best(begun)
         for trial in begun:
             gained, own = (self.trainer.advantage(each.score, self.constant) for each in (best, trial))
@@ -172,7 +179,7 @@ class Search:
         if len(self.plan.variants) < 2:
             return 0.0
         costs = [
-            min((t.epoch_seconds for t in singles if name in t.inputs and t.is_open), default=0.0)
+            min((t.epoch_seconds for t in self._find_begun(singles) if name in t.inputs), default=0.0)
             for name in self.plan.variants
         ]
         return _FUSED * sum(costs)
@@ -181,30 +188,34 @@ class Search:
         """Seconds that a fusion takes before it learns anything."""
         return _FUSED * max((trial.setup_seconds for trial in singles), default=0.0)
 
+    def _count_epochs(self, singles, fusions):
+        """For how many epochs of all that is open, and of so many fusions, there is time."""
+        costs = sum(trial.epoch_seconds for trial in singles if trial.status == "begun")
+        left = self.left - fusions * self._estimate_setup(singles)
+        return left / max(costs + fusions * self._estimate_fusion(singles), 1e-9)
+
     def _fit_into_time(self, singles) -> int:
-        """Drops encoders that there is no time for; returns for how many fusions there is."""
-        count = len(self.plan.fusions)
-        begun = [trial for trial in singles if trial.is_open]
-
-        def count_epochs():
-            costs = sum(trial.epoch_seconds for trial in begun if trial.is_open)
-            costs += count * self._estimate_fusion(singles)
-            return (self.left - count * self._estimate_setup(singles)) / max(costs, 1e-9)
-
-        while count_epochs() < self.plan.epochs and count > 1:
+        """Drops what there is no time for; returns for how many fusions there is."""
+        count, enough = len(self.plan.fusions) if len(self.plan.variants) > 1 else 0, self.plan.epochs / 2
+        while self._count_epochs(singles, count) < enough and count > 1:
             count -= 1
-        while count_epochs() < max(_FEWEST_EPOCHS, self.plan.epochs / 2):
-            several = [trial for trial in begun if trial.is_open and self._has_rival(trial, begun)]
-            if not several:
-                break
+        while self._count_epochs(singles, count) < enough and (several := self._find_rivals(singles)):
             worst = min(several, key=lambda trial: self.trainer.advantage(trial.score, self.constant))
-            self._drop(worst, "there is no time for more than one encoder of this input")
+            self._drop(worst, "there is no time for another encoder of this input")
+        if self._count_epochs(singles, count) < _FEWEST_EPOCHS:
+            count = 0
+        while self._count_epochs(singles, count) < _FEWEST_EPOCHS and len(begun := self._find_begun(singles)) > 1:
+            self._drop(max(begun, key=lambda trial: trial.epoch_seconds), "there is no time for it")
         return count
 
-    def _has_rival(self, trial, trials):
-        return any(
-            other.is_open and other is not trial and other.inputs.keys() == trial.inputs.keys() for other in trials
-        )
+    def _find_begun(self, trials):
+        return [trial for trial in trials if trial.status == "begun"]
+
+    def _find_rivals(self, trials):
+        """Those that are begun, of inputs with several such."""
+        begun = self._find_begun(trials)
+        inputs = [trial.inputs.keys() for trial in begun]
+        return [trial for trial in begun if inputs.count(trial.inputs.keys()) > 1]
 
     def _settle_interrupted(self, trial):
         if trial.name in self.trainer.models and not self.find_trained():

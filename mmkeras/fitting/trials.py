@@ -37,7 +37,7 @@ class Trial:
         score: the metric on the validation rows.
         epochs: how many it was trained; the last one may have been cut short by the time.
         is_cut: whether the time allowed less than one epoch.
-        seconds: how long that took, with preparing the cells that no trial before it had read.
+        seconds: how long that took, with validation, and with preparing the cells that no trial before it had read.
         epoch_seconds: how long an epoch takes.
         setup_seconds: how long all took that is done once.
         parameters: how many numbers were learned.
@@ -187,8 +187,8 @@ class Trainer:
         history = model.fit(
             train, epochs=epochs, verbose=int(sys.stdout.isatty()), **{"callbacks": [clock], **rest}
         ).history
-        trial.seconds += time.perf_counter() - started
         self._measure(trial)
+        trial.seconds += time.perf_counter() - started
         if self.advantage(trial.score, kept[1]) < 0:
             model.set_weights(kept[0])
             trial.score, self.outputs[trial.name] = kept[1:]
@@ -203,7 +203,8 @@ class Trainer:
 
     def _measure(self, trial):
         model = self.models[trial.name]
-        rows = self.make_validation(model).map(lambda tensors, _: tensors)
+        rows = self._rows[trial.name][1] if trial.name in self._rows else self.make_validation(model)
+        rows = rows.map(lambda tensors, _: tensors)
         self.outputs[trial.name] = model.name_outputs(model.predict(rows, verbose=0))
         trial.score = self.measure(self.outputs[trial.name])
 

@@ -120,7 +120,7 @@ def test_an_interruption_keeps_the_best_and_is_gone_on_from(tmp_path, monkeypatc
         finished.append(trial.name)
 
     monkeypatch.setattr(Trainer, "finish", interrupt_the_second)
-    arguments = {**ARGUMENTS, "modalities": {**MODALITIES, "size": mk.Tabular(["size"])}, "time_limit": 8}
+    arguments = {**ARGUMENTS, "modalities": {**MODALITIES, "size": mk.Tabular(["size"])}, "time_limit": 40}
     model = mk.fit(make_rows(60), resume=tmp_path, **arguments)
     assert finished == ["word"] and list(model.modalities) == ["word"]
     assert model.report.was_interrupted and (tmp_path / "report.html").exists()
@@ -157,7 +157,7 @@ def test_a_time_that_is_shorter_than_an_epoch_is_told(capsys):
     assert doubt.startswith("'a', 'b' saw a part of the training rows once: 0.01 s are less than an epoch takes.")
     assert "after a part of the first epoch, all of which takes" in capsys.readouterr().out
     table = model.report.trials.set_index("model")
-    assert table.loc["gated of all", "why"] == "there is no time for it"
+    assert "there is no time for it" in [*table["why"]]
     assert model.predict_rows(rows[:1])[0]["label"] in ("u", "v")
 
 
