@@ -42,6 +42,9 @@ class Cache:
         """How many columns it holds, each as one preprocessor made it."""
         return len(self._columns)
 
+    def __bool__(self):
+        return True  # an empty one is to be filled
+
     def prepare(self, name: str, cells: Sequence, row_preprocessor: RowPreprocessor) -> dict[str, tf.Tensor]:
         """The tensors of these cells of the input `name`, made where they are not there yet."""
         preprocessor = row_preprocessor.preprocessors[name]

@@ -1,4 +1,5 @@
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow as tf
 from decoder_files import make_video
@@ -100,3 +101,15 @@ def test_a_clip_without_sound_is_a_row_without_sound(tmp_path):
     assert batch["sound_present"].numpy().tolist() == [True, False]
     assert batch["image_present"].numpy().tolist() == [True, True]
     assert len(model.predict_rows([{"clip": str(tmp_path / "mute.mp4")}])) == 1
+
+
+def test_a_cache_is_filled_by_the_first_dataset_and_read_by_the_second(tmp_path):
+    PIL.Image.new("RGB", (8, 8), (9, 9, 9)).save(tmp_path / "a.png")
+    rows = mk.read([{"image": "a.png"}] * 4, folder=tmp_path)
+    cache, models = mk.Cache(), [mk.Backbone({"image": mk.Image(size=8)}) for _ in range(2)]
+    first = next(iter(models[0].dataset(rows, cache=cache)))
+    assert len(cache) == 1
+    (tmp_path / "a.png").unlink()
+    # The file is gone: what the second dataset gives is what the first one prepared.
+    second = next(iter(models[1].dataset(rows, cache=cache)))
+    np.testing.assert_array_equal(first["image"], second["image"])
