@@ -69,6 +69,7 @@ def test_the_example_runs_as_it_stands(fewer_rows, tmp_path, monkeypatch, capsys
     assert "tflite_dynamic_range" in out and "{'answer': " in out
 
 
+@pytest.mark.slow
 def test_the_example_in_one_call_runs_in_less_time(fewer_rows, tmp_path, monkeypatch, capsys):
     example = read_examples()[1]
     assert len(ast.parse(example).body) <= 6 and "time_limit=600" in example
