@@ -57,11 +57,11 @@ def read_parts(path: Path, rows: int, encoding: str | None = None) -> Iterator[p
     if suffix not in (".csv", ".tsv") or not path.exists() or path.stat().st_size == 0:
         yield read_table(path, encoding)
         return
-    _refuse_moved_cells(path)
-    head = _read_separated(path, "\t" if suffix == ".tsv" else ",", encoding or _find_encoding(path), nrows=1)
-    options = {"sep": "\t" if suffix == ".tsv" else ",", "encoding": encoding or _find_encoding(path)}
+    separator, encoding = "\t" if suffix == ".tsv" else ",", encoding or _find_encoding(path)
+    head = _read_separated(path, separator, encoding, nrows=1)
+    options = {"sep": separator, "dtype": str, "na_filter": False, "encoding": encoding}
     try:
-        with pd.read_csv(path, dtype=str, na_filter=False, chunksize=rows, **options) as parts:
+        with pd.read_csv(path, chunksize=rows, **options) as parts:
             for part in parts:
                 yield part.set_axis(head.columns, axis=1)
     except (pd.errors.ParserError, UnicodeError) as error:

@@ -40,9 +40,14 @@ def choose_image(source: Source, column: str, rows: int, seconds: float) -> tupl
     return {"size": size, **_tell_gray(is_gray)}, why + (", without color" if is_gray else "")
 
 
-def choose_audio(source: Source, column: str) -> tuple[dict, str]:
-    """Arguments of `mk.Audio`, and why; None where no file has sound."""
-    facts = [fact for fact in _probe_all(source, column) if fact["has_audio"]]
+def probe_some(source: Source, column: str) -> list[dict]:
+    """What some of the recordings of a column hold, as `mmkeras.data.decoders.probe` says."""
+    return [fact for cell in _sample(source, column) if (fact := _probe(cell)) is not None]
+
+
+def choose_audio(facts: Sequence[dict]) -> tuple[dict, str]:
+    """Arguments of `mk.Audio`, and why; none where no file has sound."""
+    facts = [fact for fact in facts if fact["has_audio"]]
     if not facts:
         return {}, "none of the files that were looked at has sound"
     seconds = _find_length(facts)
@@ -50,9 +55,9 @@ def choose_audio(source: Source, column: str) -> tuple[dict, str]:
     return {"seconds": seconds, "sample_rate": rate}, f"recordings last up to {seconds:g} s, at {rate:,} Hz"
 
 
-def choose_video(source: Source, column: str, rows: int, seconds: float) -> tuple[dict, str]:
+def choose_video(source: Source, column: str, facts: Sequence[dict], rows: int, seconds: float) -> tuple[dict, str]:
     """Arguments of `mk.Video`, and why. See `choose_image`."""
-    facts = [fact for fact in _probe_all(source, column) if fact["has_video"]]
+    facts = [fact for fact in facts if fact["has_video"]]
     if not facts:
         return {}, "none of the files that were looked at has images"
     length, rate = _find_length(facts), float(np.median([fact["frame_rate"] for fact in facts])) or 25.0
@@ -68,9 +73,8 @@ def choose_video(source: Source, column: str, rows: int, seconds: float) -> tupl
     return {"frames": frames, "size": size, **spread, **_tell_gray(is_gray)}, why
 
 
-def has_sound(source: Source, column: str) -> bool:
-    """Whether most of the videos of a column have sound."""
-    facts = _probe_all(source, column)
+def have_sound(facts: Sequence[dict]) -> bool:
+    """Whether most of the videos have sound."""
     return sum(fact["has_audio"] for fact in facts) > len(facts) / 2
 
 
@@ -141,10 +145,6 @@ def _are_frames_gray(source, column):
     return bool(frames) and all(
         np.ptp(np.asarray(PIL.Image.open(BytesIO(frame)).convert("RGB"), int), axis=-1).max() <= 8 for frame in frames
     )
-
-
-def _probe_all(source, column) -> list[dict]:
-    return [fact for cell in _sample(source, column) if (fact := _probe(cell)) is not None]
 
 
 def _probe(cell):

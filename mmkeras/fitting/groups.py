@@ -49,13 +49,13 @@ def find_groups(source: Source, proposals: Sequence[Proposal], group: str | None
     return joined, f"cells of {_list(named)} come back, and none is in both parts"
 
 
-def cut(source: Source, groups: np.ndarray | None, stratify: str | None, seed: int) -> tuple[Source, Source, float]:
-    """Rows to train on, rows to choose among models by, and the share of these."""
+def cut(source: Source, groups: np.ndarray | None, stratify: str | None, seed: int) -> tuple[Source, Source]:
+    """Rows to train on, and rows to choose among models by: of each value of a column alike, or without a group in both
+    parts.
+    """
     low, high = _SHARES
     share = float(np.clip(_FEWEST_ROWS / len(source), low, high))
-    if groups is None:
-        return *source.split(test_size=share, stratify=stratify, seed=seed), share
-    return *source.split(test_size=share, by=groups, seed=seed), share
+    return source.split(test_size=share, by=groups, stratify=stratify, seed=seed)
 
 
 def _number(cells):

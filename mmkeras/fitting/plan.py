@@ -139,7 +139,7 @@ def make_plan(
     doubts += doubt
     metric, why = _choose_metric(metric, target, validation)
     decisions.append(Decision("metric", metric, why))
-    batch_size = next((size for rows, size in _BATCHES.items() if len(train) < rows), _LARGE_BATCH)
+    batch_size = _choose_batch_size(len(train))
     mixup = _MIXUP if len(train) < _MIXED_ROWS and task is Classifier and _have_media(defaults) else 0.0
     why = f"{epochs * math.ceil(len(train) / batch_size):,} steps, where the time allows"
     decisions.append(Decision("training", f"up to {epochs} epochs of batches of {batch_size}", why))
@@ -193,9 +193,12 @@ def _choose_target(source, target, proposals):
     return proposal.target, "; ".join(proposal.why), proposal.doubts
 
 
+def _choose_batch_size(rows):
+    return next((size for most, size in _BATCHES.items() if rows < most), _LARGE_BATCH)
+
+
 def _choose_epochs(rows):
-    batch = next((size for most, size in _BATCHES.items() if rows < most), _LARGE_BATCH)
-    return int(np.clip(math.ceil(_STEPS / math.ceil(rows / batch)), *_EPOCHS))
+    return int(np.clip(math.ceil(_STEPS / math.ceil(rows / _choose_batch_size(rows))), *_EPOCHS))
 
 
 def _choose_variants(source, proposals, epochs, seconds):
@@ -209,11 +212,12 @@ def _choose_variants(source, proposals, epochs, seconds):
         if kind == "Image":
             found, told = files.choose_image(source, column, rows, seconds)
         elif kind == "Audio":
-            found, told = files.choose_audio(source, column)
+            found, told = files.choose_audio(files.probe_some(source, column))
         elif kind == "Video":
-            found, told = files.choose_video(source, column, rows, seconds)
-            if files.has_sound(source, column):
-                heard, heard_why = files.choose_audio(source, column)
+            facts = files.probe_some(source, column)
+            found, told = files.choose_video(source, column, facts, rows, seconds)
+            if files.have_sound(facts):
+                heard, heard_why = files.choose_audio(facts)
                 sound = name_uniquely(f"{name}_sound", variants)
                 variants[sound] = _try_all("Audio", {"column": column, **heard})
                 decisions.append(
@@ -275,12 +279,12 @@ def _set_apart(usable, validation, proposals, group, target, modalities, seed):
     doubts = [] if groups is not None or not why else [f"{why}, so that no part can be set apart without them."]
     stratify = target.columns[0] if target.has_classes else None
     if groups is not None:
-        train, kept, _ = cut(usable, groups, None, seed)
+        train, kept = cut(usable, groups, None, seed)
         if not target.has_classes or set(map(str, train.texts(stratify))) >= set(map(str, kept.texts(stratify))):
             share = f"{len(kept):,} of {len(usable):,}"
             return train, kept, Decision("validation rows", share, why), doubts
         doubts.append(f"{why.split(',')[0]}, and classes would be in one part alone: rows are set apart one by one.")
-    train, kept, _ = cut(usable, None, stratify, seed)
+    train, kept = cut(usable, None, stratify, seed)
     why = "drawn at random, of each class alike" if stratify else "drawn at random"
     return train, kept, Decision("validation rows", f"{len(kept):,} of {len(usable):,}", why), doubts
 
