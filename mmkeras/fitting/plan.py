@@ -23,7 +23,7 @@ from mmkeras.tasks import Classifier, MultiTask, Regressor, Task
 ENCODERS = {
     "Text": ("ngrams", "gru"),
     "Image": ("cnn",),
-    "Audio": ("cnn2d", "crnn"),
+    "Audio": ("cnn", "cnn2d", "crnn"),
     "Video": ("gru", "cnn3d"),
     "Tabular": ("mlp",),
     "History": ("gru", "transformer"),

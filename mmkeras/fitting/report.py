@@ -125,7 +125,7 @@ def _make_table(trainer, search, best):
             }
         )
     table = pd.DataFrame(rows)
-    gains = [trainer.advantage(trial.score, search.constant) for trial in search.trials]
+    gains = [trainer.measure_gain(trial) for trial in search.trials]
     is_trained = [trial.status == "trained" for trial in search.trials]
     is_best = [trial is best for trial in search.trials]
     order = np.lexsort(

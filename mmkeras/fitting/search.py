@@ -33,7 +33,6 @@ class Search:
     def __init__(self, trainer: Trainer, store: Store, seconds: float, spent: float):
         self.trainer, self.plan, self.store = trainer, trainer.plan, store
         self.started, self.seconds = time.perf_counter() - spent, seconds
-        self.constant = trainer.measure_constant()
         self.was_interrupted = False
 
     @property
@@ -97,7 +96,7 @@ class Search:
         for name in self.plan.variants:
             self._drop_losers([trial for trial in trials if name in trial.inputs])
         count = self._fit_into_time(trials)
-        self._finish(trials, count * self._estimate_fusion(trials), count * self._estimate_setup(trials))
+        self._finish(trials, count, self._estimate_setup(trials))
         return count
 
     def _try_fusions(self, encoders, count):
@@ -125,15 +124,16 @@ class Search:
                 part = "a part of the first epoch, all of which takes" if trial.is_cut else "the first epoch, of"
                 self._tell(f"{trial.name}: {self._show(trial.score)} after {part} {trial.epoch_seconds:.1f} s")
 
-    def _finish(self, trials, reserved_a_epoch=0.0, reserved=0.0):
-        """Trains what is open, all in as many epochs as the time allows, without the seconds that are reserved."""
-        waiting = [trial for trial in trials if trial.is_open]
+    def _finish(self, trials, fusions=0, setup=0.0):
+        """Trains what is open, the cheapest first, so that what it leaves of its share of the time goes to the others.
+
+        A fusion, of as many as are still to come, gets two shares, after the seconds that each takes to set up.
+        """
+        waiting = sorted((trial for trial in trials if trial.is_open), key=lambda trial: trial.epoch_seconds)
         while waiting:
-            left = self.left - reserved
-            costs = sum(trial.epoch_seconds for trial in waiting) + reserved_a_epoch
-            epochs = int(min(self.plan.epochs, max(1, left / costs)))
+            seconds = max(0.0, (self.left - fusions * setup) / (len(waiting) + 2 * fusions))
             trial, *waiting = waiting
-            seconds = max(0.0, left * trial.epoch_seconds / costs)
+            epochs = int(min(self.plan.epochs, max(1, seconds / trial.epoch_seconds)))
             self._attempt(trial, lambda trial=trial, epochs=epochs, s=seconds: self.trainer.finish(trial, epochs, s))
             if trial.status == "trained":
                 self._tell(
@@ -166,13 +166,9 @@ class Search:
         begun = [trial for trial in self._find_begun(trials) if not math.isnan(trial.score)]
         best = self.find_best(begun)
         for trial in begun:
-            gained, own = (self.trainer.advantage(each.score, self.constant) for each in (best, trial))
-            if trial is not best and self._is_clear(gained) and own < (1 - _BEHIND) * gained:
+            gained, own = (self.trainer.measure_gain(each) for each in (best, trial))
+            if trial is not best and self.trainer.has_learned(best) and own < (1 - _BEHIND) * gained:
                 self._drop(trial, f"it gained less than half of what '{best.name}' did in its first epoch")
-
-    def _is_clear(self, gained):
-        """Whether a gain over the constant answer is none of chance: three standard errors of a share."""
-        return gained > 3 * math.sqrt(0.25 / len(self.plan.validation))
 
     def _estimate_fusion(self, singles):
         """Seconds of an epoch of a fusion of all inputs."""
@@ -200,7 +196,7 @@ class Search:
         while self._count_epochs(singles, count) < enough and count > 1:
             count -= 1
         while self._count_epochs(singles, count) < enough and (several := self._find_rivals(singles)):
-            worst = min(several, key=lambda trial: self.trainer.advantage(trial.score, self.constant))
+            worst = min(several, key=self.trainer.measure_gain)
             self._drop(worst, "there is no time for another encoder of this input")
         if self._count_epochs(singles, count) < _FEWEST_EPOCHS:
             count = 0

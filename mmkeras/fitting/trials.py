@@ -77,6 +77,7 @@ class Trainer:
         self.plan, self.seed = plan, seed
         self.cache = Cache() if keep_cells else False
         self.truth = plan.target.encode(plan.validation.values(plan.target.columns))
+        self.constant = self.measure(plan.target.answer_constantly(self.truth))
         self.models: dict[str, Task] = {}
         self.outputs: dict[str, dict] = {}
         self._rows: dict[str, tuple] = {}
@@ -115,7 +116,7 @@ class Trainer:
         The rate falls to 0 in the first epoch, then in a few, then in all others, and starts anew each time
         (Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017): a model that has learned
         all it can in the first epoch is as good at its end as it will be, and is not trained until it knows the rows by
-        heart.
+        heart. One that has learned nothing yet goes on.
         """
         started = time.perf_counter()
         if trial.name not in self.models:  # it was begun before an interruption
@@ -126,7 +127,7 @@ class Trainer:
             left = seconds - (time.perf_counter() - started)
             if stop > trial.epochs and left > 0:
                 self._fit(trial, stop, left)
-                if stop < epochs and self.advantage(trial.score, first) <= 0:
+                if stop < epochs and self.has_learned(trial) and self.advantage(trial.score, first) <= 0:
                     break
         trial.status = "trained"
         self._rows.pop(trial.name)
@@ -163,9 +164,13 @@ class Trainer:
         """How much better one value of the metric is than another."""
         return other - score if is_lower_better(self.plan.metric) else score - other
 
-    def measure_constant(self) -> float:
-        """The metric of the best answer that is the same for all rows."""
-        return self.measure(self.plan.target.answer_constantly(self.truth))
+    def measure_gain(self, trial: Trial) -> float:
+        """How much better a trial is than the best answer that is the same for all rows."""
+        return self.advantage(trial.score, self.constant)
+
+    def has_learned(self, trial: Trial) -> bool:
+        """Whether that is none of chance: three standard errors of a share."""
+        return self.measure_gain(trial) > 3 * math.sqrt(0.25 / len(self.plan.validation))
 
     @property
     def _monitored(self):
