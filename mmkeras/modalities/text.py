@@ -12,8 +12,9 @@ class Text(Modality):
     Args:
         tokenizer: an object from `mk.tokenizers`; by default a `SentencePiece` whose vocabulary is learned from
             the training rows.
-        sequence_length: tokens a row; by default the length of the longest training text, at most 512.
+        sequence_length: tokens a row; by default the length of the longest training text.
         start_token, end_token: pieces to put before and behind each text, such as `[CLS]` and `[SEP]`; by default none.
+        max_sequence_length: the most tokens a row that are learned; by default 512, of n-grams 4096.
         encoder: `"gru"`, `"lstm"`, `"cnn"`, `"ngrams"`, `"transformer"`, or an object from `mk.encoders`.
         column: the column to read, where it has another name than the input.
 
@@ -34,6 +35,7 @@ class Text(Modality):
         sequence_length: int | None = None,
         start_token: str | None = None,
         end_token: str | None = None,
+        max_sequence_length: int | None = None,
         encoder: str | Encoder = "gru",
         column: str | None = None,
     ):
@@ -44,4 +46,5 @@ class Text(Modality):
             sequence_length=sequence_length,
             start_token=start_token,
             end_token=end_token,
+            max_sequence_length=max_sequence_length,
         )

@@ -12,6 +12,7 @@ from mmkeras.preprocessing.tensorflow_io import fade as fade
 from mmkeras.preprocessing.tensorflow_io import freq_mask as freq_mask
 from mmkeras.preprocessing.tensorflow_io import time_mask as time_mask
 from mmkeras.preprocessing.text import TextPreprocessor as TextPreprocessor
+from mmkeras.preprocessing.tokenizers import BytePair as BytePair
 from mmkeras.preprocessing.tokenizers import NGrams as NGrams
 from mmkeras.preprocessing.tokenizers import SentencePiece as SentencePiece
 from mmkeras.preprocessing.tokenizers import Tokenizer as Tokenizer

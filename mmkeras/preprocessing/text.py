@@ -22,7 +22,8 @@ class TextPreprocessor(Preprocessor):
     Args:
         tokenizer: a `Tokenizer`; None for `SentencePiece()`.
         sequence_length: tokens a row, with those that are added; None to learn the length of the longest text by
-            `adapt`, at most 512.
+            `adapt`.
+        max_sequence_length: the most that is learned so; None for 512, of n-grams 4096.
         start_token: a piece to put before each text, such as `[CLS]`; None for nothing.
         end_token: a piece to put behind each text, such as `[SEP]`, also where the text is cut; None for nothing.
 
@@ -45,6 +46,7 @@ class TextPreprocessor(Preprocessor):
         sequence_length: int | None = None,
         start_token: str | None = None,
         end_token: str | None = None,
+        max_sequence_length: int | None = None,
     ):
         if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
             raise TypeError(
@@ -55,9 +57,15 @@ class TextPreprocessor(Preprocessor):
         self.sequence_length = sequence_length
         self.start_token = start_token
         self.end_token = end_token
+        self.max_sequence_length = max_sequence_length
         if sequence_length is not None and sequence_length <= self._added_count:
             raise ValueError(
                 f"`sequence_length` of Text is at least {self._added_count + 1}. "
+                f"Received: sequence_length={sequence_length}"
+            )
+        if sequence_length is not None and sequence_length > (max_sequence_length or sequence_length):
+            raise ValueError(
+                f"`sequence_length` of Text is at most `max_sequence_length`, {max_sequence_length}. "
                 f"Received: sequence_length={sequence_length}"
             )
 
@@ -96,7 +104,8 @@ class TextPreprocessor(Preprocessor):
         self.tokenizer.adapt(texts)
         if self.sequence_length is None:
             longest = int(self._measure_all(texts)[1].max())
-            self.sequence_length = min(longest + self._added_count, self.tokenizer.longest_learned)
+            most = self.max_sequence_length or self.tokenizer.longest_learned
+            self.sequence_length = min(longest + self._added_count, most)
 
     def prepare_batch(self, batch):
         self._require_adapted()
@@ -124,7 +133,8 @@ class TextPreprocessor(Preprocessor):
             [any(map(str.isalnum, piece)) and piece not in RESERVED_TOKENS for piece in self.vocabulary]
         )
         has_known = tf.reduce_any(tf.ragged.map_flat_values(lambda flat: tf.gather(is_word, flat), ids), axis=1)
-        has_unknown = tf.reduce_any(ids == self.tokenizer.find_id(self.tokenizer.unknown_token), axis=1)
+        unknown = self.tokenizer.unknown_token
+        has_unknown = tf.reduce_any(ids == (-1 if unknown is None else self.tokenizer.find_id(unknown)), axis=1)
         return has_unknown & ~has_known, ids.row_lengths()
 
     def _measure_all(self, cells):
@@ -163,6 +173,7 @@ class TextPreprocessor(Preprocessor):
             "sequence_length": self.sequence_length,
             "start_token": self.start_token,
             "end_token": self.end_token,
+            "max_sequence_length": self.max_sequence_length,
         }
 
     @classmethod
