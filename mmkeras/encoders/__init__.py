@@ -14,6 +14,7 @@ from mmkeras.encoders.tabular.mlp import TabularMLP as TabularMLP
 from mmkeras.encoders.tabular.transformer import TabularTransformer as TabularTransformer
 from mmkeras.encoders.text.cnn import TextCNN as TextCNN
 from mmkeras.encoders.text.gru import TextGRU as TextGRU
+from mmkeras.encoders.text.keras_hub import KerasHubText as KerasHubText
 from mmkeras.encoders.text.lstm import TextLSTM as TextLSTM
 from mmkeras.encoders.text.ngrams import TextNGrams as TextNGrams
 from mmkeras.encoders.text.transformer import TextTransformer as TextTransformer

@@ -16,6 +16,13 @@ def find_largest(tokens, mask):
     return ops.max(tokens * ops.cast(ops.expand_dims(mask, -1), tokens.dtype), axis=1)
 
 
+def find_last(tokens, mask):
+    """The last token where the mask, True from the beginning on, is True; 0 where it is nowhere."""
+    count = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
+    is_last = ops.equal(ops.arange(tokens.shape[1], dtype="int32"), count - 1)
+    return ops.sum(tokens * ops.cast(ops.expand_dims(is_last, -1), tokens.dtype), axis=1)
+
+
 @keras.saving.register_keras_serializable(package="mmkeras")
 class AttentionPooling(keras.layers.Layer):
     """The tokens weighed by what is in them: `sum_t a_t x_t`, `a = softmax_t(v tanh(W x_t))`, without those of padding.
