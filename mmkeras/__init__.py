@@ -4,6 +4,7 @@ from mmkeras import _quiet as _quiet  # isort: skip  first, so that nothing impo
 from mmkeras import callbacks as callbacks
 from mmkeras import datasets as datasets
 from mmkeras import encoders as encoders
+from mmkeras import finetuning as finetuning
 from mmkeras import fusion as fusion
 from mmkeras import heads as heads
 from mmkeras import layers as layers

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.compat
 
 PACKAGE = Path(mk.__file__).parent
 STAGES = ["data", "preprocessing", "targets", "encoders", "modalities", "pipeline", "fusion", "row_model", "backbone"]
-STAGES += ["heads", "tasks", "recipes", "comparison", "fitting", "exporting", "labeling", "demo", "cli"]
+STAGES += ["heads", "tasks", "finetuning", "recipes", "comparison", "fitting", "exporting", "labeling", "demo", "cli"]
 LEAVES = [
     "_quiet",
     "features",
@@ -23,6 +23,7 @@ LEAVES = [
     "datasets",
     "weights",
     "losses",
+    "rates",
     "schedules",
     "metrics",
     "pages",

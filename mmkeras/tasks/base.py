@@ -16,13 +16,14 @@ from mmkeras.features import FEATURES
 from mmkeras.fusion.base import WHOLE
 from mmkeras.modalities import Modality
 from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable, mix_batches, read_mixed
+from mmkeras.rates import RatesByPart
 from mmkeras.row_model import RowModel, adapt_modalities, check_modalities
 from mmkeras.schedules import CosineToEnd, count_steps
 from mmkeras.state import apply_state, read_state
 from mmkeras.targets import Target
 from mmkeras.tasks.evaluation import Evaluation, evaluate, find_disagreement
 from mmkeras.tasks.side_losses import SideTensors, measure_alignment, measure_branches, read_side_tensors
-from mmkeras.weights import walk_layers
+from mmkeras.weights import list_weights, walk_layers
 
 AUXILIARY_WEIGHT = 0.5  # by benchmarks/fusion.py
 
@@ -296,6 +297,9 @@ class Task(RowModel):
         self._reset_graph()
         fitted = [self.target.prepare_metrics(given) for given in (metrics, weighted_metrics)]
         super().compile(optimizer, loss, loss_weights, *fitted, *args, **kwargs)
+        if isinstance(self.optimizer, RatesByPart):
+            branches = {name: encoder.name for name, encoder in self.backbone.encoders.items()}
+            self.optimizer.bind(list_weights(self), branches)
 
     def compile_from_config(self, config):
         """Keras's, which leaves out models with a `compile` of their own."""
