@@ -6,7 +6,9 @@ from mmkeras.encoders.base import Encoder as Encoder
 from mmkeras.encoders.history.din import HistoryDIN as HistoryDIN
 from mmkeras.encoders.history.gru import HistoryGRU as HistoryGRU
 from mmkeras.encoders.history.transformer import HistoryTransformer as HistoryTransformer
+from mmkeras.encoders.image.applications import Applications as Applications
 from mmkeras.encoders.image.cnn import ImageCNN as ImageCNN
+from mmkeras.encoders.image.keras_hub import KerasHubImage as KerasHubImage
 from mmkeras.encoders.image.resnet import ImageResNet as ImageResNet
 from mmkeras.encoders.image.vit import ImageViT as ImageViT
 from mmkeras.encoders.needs import Needs as Needs

@@ -1,4 +1,4 @@
-"""What encoders around a network of KerasHub have in common."""
+"""What encoders around a network that was trained elsewhere have in common."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,15 +61,6 @@ class HubEncoder(Encoder):
             network.set_weights(self._values)
         return network
 
-    def project(self, tokens, pooled):
-        """Both, brought to `units` where the network has another size."""
-        if tokens.shape[-1] == self.units:
-            return tokens, pooled
-        return (
-            keras.layers.Dense(self.units, name="tokens_dense")(tokens),
-            keras.layers.Dense(self.units, name="pooled_dense")(pooled),
-        )
-
     @staticmethod
     def _find_size(network):
         return network.output.shape[-1]
@@ -83,6 +74,16 @@ class HubEncoder(Encoder):
         encoder = cls.__new__(cls)
         vars(encoder).update(config, _values=None)
         return encoder
+
+
+def project(tokens, pooled, units: int):
+    """Both, brought to so many units where they have another size."""
+    if tokens.shape[-1] == units:
+        return tokens, pooled
+    return (
+        keras.layers.Dense(units, name="tokens_dense")(tokens),
+        keras.layers.Dense(units, name="pooled_dense")(pooled),
+    )
 
 
 def import_keras_hub():

@@ -1,5 +1,6 @@
 """Training of what was trained elsewhere before."""
 
+from mmkeras.finetuning.cache import CachedTask as CachedTask
 from mmkeras.finetuning.layers import add_lora as add_lora
 from mmkeras.finetuning.layers import decay_by_depth as decay_by_depth
 from mmkeras.finetuning.layers import freeze as freeze

@@ -1,13 +1,13 @@
 """What every task does: a backbone, a head, and what is predicted."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from mmkeras.backbone import Backbone
-from mmkeras.callbacks import StopAtNaN
 from mmkeras.data import Source, read
 from mmkeras.data.names import name_uniquely, refuse_unknown
 from mmkeras.data.numbers import parse_number
@@ -18,10 +18,11 @@ from mmkeras.modalities import Modality
 from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable, mix_batches, read_mixed
 from mmkeras.rates import RatesByPart
 from mmkeras.row_model import RowModel, adapt_modalities, check_modalities
-from mmkeras.schedules import CosineToEnd, count_steps
+from mmkeras.schedules import CosineToEnd
 from mmkeras.state import apply_state, read_state
 from mmkeras.targets import Target
 from mmkeras.tasks.evaluation import Evaluation, evaluate, find_disagreement
+from mmkeras.tasks.planning import plan_fit
 from mmkeras.tasks.side_losses import SideTensors, measure_alignment, measure_branches, read_side_tensors
 from mmkeras.weights import list_weights, walk_layers
 
@@ -46,6 +47,7 @@ class Task(RowModel):
     Attributes:
         backbone, target, head, auxiliary_weight, alignment_weight: as given.
         exported_names: for each output of the target what TFLite and ONNX files call it.
+        used_features: by name of the input which Features of its encoder the answer depends on, or a loss of training.
         report: what `mk.fit` found, a `mk.FitReport`; None for a model that it did not make, or that was loaded.
     """
 
@@ -102,9 +104,8 @@ class Task(RowModel):
         self.auxiliary_weight = auxiliary_weight
         self.alignment_weight = alignment_weight
         self.exported_names = exported_names
-        self._unused = {
-            id(variable) for variable in backbone.find_unused(_find_used(backbone, head, bool(branches), is_aligned))
-        }
+        self.used_features = MappingProxyType(_find_used(backbone, head, bool(branches), is_aligned))
+        self._unused = {id(variable) for variable in backbone.find_unused(self.used_features)}
 
     @property
     def fusion(self):
@@ -324,19 +325,8 @@ class Task(RowModel):
         """
         _refuse_source(x, "fit")
         _refuse_source(kwargs.get("validation_data"), "fit")
-        schedule = getattr(getattr(self, "optimizer", None), "_learning_rate", None)
-        if isinstance(schedule, CosineToEnd):
-            steps = kwargs.get("steps_per_epoch") or count_steps(x, batch_size)
-            schedule.plan(
-                int(keras.ops.convert_to_numpy(self.optimizer.iterations)),
-                steps * (epochs - kwargs.get("initial_epoch", 0)),
-            )
-        callbacks = kwargs.pop("callbacks", None)
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            data = x if y is None else (x, y)
-            callbacks = [*(callbacks if isinstance(callbacks, list | tuple) else [callbacks]), StopAtNaN(data)]
-            callbacks = [callback for callback in callbacks if callback is not None]
-        return super().fit(x, y, batch_size, epochs, callbacks=callbacks, **kwargs)
+        kwargs = plan_fit(self, x, y, batch_size, epochs, kwargs)
+        return super().fit(x, y, batch_size, epochs, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
         _refuse_source(x, "evaluate")

@@ -23,6 +23,12 @@ def read_grid(pixels, units: int, dropout: float):
     return tokens, ops.ones_like(tokens[:, :, 0], dtype="bool"), pooled
 
 
+def read_cells(maps):
+    """The cells of maps `(batch, height, width, filters)` as tokens, the mask of all of them, and their mean."""
+    tokens = keras.layers.Reshape((-1, maps.shape[-1]), name="cells")(maps)
+    return tokens, ops.ones_like(tokens[:, :, 0], dtype="bool"), ops.mean(tokens, axis=1)
+
+
 def halve(pixels, name: str):
     """The largest of each 2x2, while there are so many."""
     if min(pixels.shape[1:3]) < 2:

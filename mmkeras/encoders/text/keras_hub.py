@@ -5,7 +5,7 @@ import keras
 from keras import ops
 
 from mmkeras.encoders.needs import Needs
-from mmkeras.encoders.pretrained import HubEncoder, import_keras_hub, read_preset
+from mmkeras.encoders.pretrained import HubEncoder, import_keras_hub, project, read_preset
 from mmkeras.layers.pooling import average, find_last
 from mmkeras.preprocessing.tokenizers import BytePair, SentencePiece, WordPiece
 
@@ -95,7 +95,7 @@ class KerasHubText(HubEncoder):
         network = self.make_network()
         tokens = network({name: given[name] for name in network.input})
         pool = {"first": lambda tokens, mask: tokens[:, 0], "mean": average, "last": find_last}[self.pooling]
-        tokens, pooled = self.project(tokens, pool(tokens, mask))
+        tokens, pooled = project(tokens, pool(tokens, mask), self.units)
         return tokens, mask, pooled
 
     def find_hub_ids(self, ids):

@@ -4,8 +4,27 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 import tf2onnx
+from tf2onnx import utils
+from tf2onnx.handler import tf_op
+
+
+@tf_op("Erfc")
+class Erfc:
+    """The op of exact GELU, which ONNX does not have, as `1 - erf(x)`; without it the file could not be loaded."""
+
+    @classmethod
+    def version_9(cls, ctx, node, **kwargs):
+        dtype, shape = ctx.get_dtype(node.output[0]), ctx.get_shape(node.output[0])
+        ctx.remove_node(node.name)
+        one = ctx.make_const(utils.make_name("one"), np.array(1, utils.map_onnx_to_numpy_type(dtype)))
+        erf = ctx.make_node("Erf", node.input)
+        ctx.make_node(
+            "Sub", [one.output[0], erf.output[0]], outputs=node.output, name=node.name, shapes=[shape], dtypes=[dtype]
+        )
+
 
 request = json.loads(Path(sys.argv[1]).read_text())
 loaded = tf.saved_model.load(request["saved_model"])

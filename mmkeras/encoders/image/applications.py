@@ -1,0 +1,102 @@
+import inspect
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from mmkeras.encoders.base import Encoder
+from mmkeras.encoders.image.grid import read_cells
+from mmkeras.encoders.needs import Needs
+from mmkeras.encoders.pretrained import project
+
+_SIZE = 224
+_SIZES = {"Xception": 299, "InceptionV3": 299, "InceptionResNetV2": 299, "NASNetLarge": 331}
+_SIZES |= {f"EfficientNetB{index}": size for index, size in enumerate((224, 240, 260, 300, 380, 456, 528, 600))}
+_SIZES |= {"EfficientNetV2B1": 240, "EfficientNetV2B2": 260, "EfficientNetV2B3": 300, "EfficientNetV2S": 384}
+_SIZES |= {"EfficientNetV2M": 480, "EfficientNetV2L": 480}
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class Applications(Encoder):
+    """Any network of `keras.applications`, without its last layers, with the normalization of pixels that it needs.
+
+    Tokens are the cells of its last maps, from left to right and from top to bottom; the pooled vector is their mean.
+    It may also read the frames of a video (`VideoGRU(frame_encoder=...)`).
+
+    Args:
+        network: its name, such as `"MobileNetV2"`.
+        weights: `"imagenet"`, which Keras downloads; the path of a file of weights of the network without its last
+            layers; or None for random ones. They are read once, here: a saved model holds its own.
+        units: size of the tokens and of the pooled vector; None for that of the maps.
+
+    Raises:
+        ValueError: for an unknown network, and for weights that cannot be read.
+
+    Example:
+
+    >>> encoder = mk.encoders.Applications("MobileNetV2", weights=None, units=8)
+    >>> mk.Image(size=64, encoder=encoder).build_encoder("image").output["tokens"].shape
+    (None, 4, 8)
+    """
+
+    def __init__(self, network: str, weights: str | Path | None = "imagenet", units: int | None = None):
+        if network not in list_applications():
+            raise ValueError(
+                f"Applications knows {', '.join(sorted(list_applications()))}. Received: network={network!r}"
+            )
+        self.network = network
+        self.weights = None if weights is None else str(weights)
+        self._values = None if weights is None else self._read(self.weights)
+        super().__init__(self._make((None, None, 3)).output.shape[-1] if units is None else units)
+
+    def _make(self, shape, weights=None):
+        create = getattr(keras.applications, self.network)
+        return create(include_top=False, weights=weights, input_shape=shape, name="network")
+
+    def _read(self, weights):
+        try:
+            if weights == "imagenet":
+                network = self._make((None, None, 3), weights)
+            else:
+                network = self._make((None, None, 3))
+                network.load_weights(weights)
+        except Exception as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ValueError(
+                f"The weights {weights!r} of {self.network} cannot be read. Without a network give the path of a file "
+                "that `save_weights` of the network without its last layers wrote (include_top=False). "
+                f"{type(error).__name__}: {reason}"
+            ) from error
+        return [np.asarray(weight) for weight in network.weights]
+
+    def preprocessing(self):
+        return Needs(hard={"grayscale": False}, soft={"size": _SIZES.get(self.network, _SIZE)})
+
+    def encode(self, inputs, preprocessor):
+        network = self._make(tuple(inputs.shape[1:]))
+        if self._values is not None:
+            network.set_weights(self._values)
+        pixels = list_applications()[self.network](keras.ops.cast(inputs, "float32"))
+        tokens, mask, pooled = read_cells(network(pixels))
+        tokens, pooled = project(tokens, pooled, self.units)
+        return tokens, mask, pooled
+
+    def get_config(self):
+        weights = self.weights and Path(self.weights).name
+        return {"network": self.network, "weights": weights, "units": self.units}
+
+    @classmethod
+    def from_config(cls, config):
+        encoder = cls.__new__(cls)
+        vars(encoder).update(config, _values=None)
+        return encoder
+
+
+def list_applications() -> dict:
+    """For each network of `keras.applications` its normalization of pixels."""
+    found = {}
+    for module in vars(keras.applications).values():
+        if inspect.ismodule(module) and hasattr(module, "preprocess_input"):
+            names = [name for name, value in vars(module).items() if inspect.isfunction(value) and name[0].isupper()]
+            found |= dict.fromkeys(names, module.preprocess_input)
+    return found

@@ -1,0 +1,220 @@
+"""Training on the Features of frozen encoders, which are computed once."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from keras import ops
+
+from mmkeras.data import Source, media
+from mmkeras.features import FEATURES
+from mmkeras.pipeline import DatasetOptions, build_dataset, keep_usable
+from mmkeras.tasks import Task
+from mmkeras.tasks.planning import plan_fit
+
+_BATCH = 64
+_DONE = "done.json"
+
+
+class CachedTask(keras.Model):
+    """The part of a task behind its frozen encoders: what they say of each cell is computed once, and kept on disk.
+
+    It shares all layers and the optimizer with the task, so that training it trains the task, many times faster where
+    the frozen encoders are large. What comes out is the task itself, which reads raw rows as before. It learns what it
+    would have learned without the cache, with the difference that dropout inside of frozen encoders is off.
+
+    Files are named by what they depend on: the weights and the configuration of the encoder, its preprocessing, and the
+    cells, of files their size and time. Another encoder, or other rows, are computed anew.
+
+    Args:
+        task: a compiled task; the encoders of which nothing learns are cached (`freeze`).
+        folder: for the files.
+
+    Attributes:
+        task: as given.
+        frozen: the names of the inputs whose encoders are cached.
+
+    Raises:
+        ValueError: when no encoder is frozen, or a frozen one changes its input at random (`augmentation`); when the
+            task is not compiled.
+
+    Example::
+
+        mk.finetuning.freeze(model, "text")
+        cached = mk.finetuning.CachedTask(model, "features")
+        cached.fit(cached.dataset(train, batch_size=64, shuffle=True), epochs=20)
+        model.evaluate_rows(test)
+    """
+
+    def __init__(self, task: Task, folder: str | Path):
+        frozen = [name for name, encoder in task.backbone.encoders.items() if not encoder.trainable_variables]
+        if not frozen:
+            raise ValueError(
+                f"CachedTask keeps what frozen encoders say, and none is: mk.finetuning.freeze(model, name) first. "
+                f"Received: a model that reads {sorted(task.backbone.encoders)}"
+            )
+        if changed := [name for name in frozen if getattr(task.modalities[name], "augmentation", None)]:
+            raise ValueError(
+                f"What is changed at random in every epoch cannot be cached: leave `augmentation` out. "
+                f"Received: {changed}"
+            )
+        if not task.compiled:
+            raise ValueError("CachedTask trains with the loss and the optimizer of the task: `compile` it first.")
+        super().__init__(name=f"{task.name}_cached")
+        encoded = {_name_feature(name, key): task.backbone.encoded[name][key] for name in frozen for key in FEATURES}
+        own = {name: tensor for name, tensor in task.input.items() if name not in _list_tensors(task, frozen)}
+        inputs = {tensor.name: tensor for tensor in (*encoded.values(), *own.values())}  # which Keras calls them
+        self.behind = keras.Model(inputs, task.output, name="behind")
+        self._encoded = {name: (tensor.name, tensor.shape[1:], tensor.dtype) for name, tensor in encoded.items()}
+        self._get_task = lambda: task  # as an attribute it would be a layer of this model
+        self.frozen = tuple(frozen)
+        self.folder = Path(folder)
+        config = keras.saving.deserialize_keras_object(task.get_compile_config())
+        self.compile(**{**config, "optimizer": task.optimizer})
+
+    def call(self, inputs, training=None):
+        count = ops.shape(inputs[_name_feature(self.frozen[0], "present")])[0]
+        completed = {name: tensor for name, tensor in inputs.items() if name not in self._encoded}
+        for name, (tensor_name, shape, dtype) in self._encoded.items():
+            # What the task does not read is asked for by the graph, and cut out of it.
+            completed[tensor_name] = inputs[name] if name in inputs else ops.zeros((count, *shape), dtype)
+        return self.behind(completed, training=training)
+
+    @property
+    def task(self) -> Task:
+        return self._get_task()
+
+    def dataset(self, source: Source, batch_size: int = 32, **options) -> tf.data.Dataset:
+        """Labeled rows to what `fit` and `evaluate` take; as `Task.dataset`, of which it leaves out the same rows.
+
+        Args:
+            source: the rows.
+            batch_size: rows a batch.
+            options: see `mk.DatasetOptions`.
+
+        Raises:
+            ValueError: when the rows have no target.
+        """
+        task, options = self.task, DatasetOptions(batch_size=batch_size, **options)
+        if not task.has_target(source):
+            raise ValueError(f"A CachedTask trains, and the rows have no {list(task.target.columns)}.")
+        report = task.check(source)
+        report.warn(stacklevel=2)
+        source = keep_usable(source.as_table(), report)
+        columns = {name: modality.read(name, source) for name, modality in task.modalities.items()}
+        features, indices = {}, []
+        for name in self.frozen:
+            index, distinct = pd.factorize(pd.Series(columns.pop(name), dtype=object))
+            indices.append(index)
+            features[name] = self._compute(name, list(distinct))
+        targets = np.stack(indices, axis=1), task.encode_targets(source)
+        dataset = build_dataset(columns, task.preprocessor.select(list(columns)), targets, options)
+
+        def join(tensors, index, truth):
+            for position, (name, arrays) in enumerate(features.items()):
+                for key, array in arrays.items():
+                    tensors = {**tensors, _name_feature(name, key): _gather(array, index[:, position])}
+            return tensors, truth
+
+        return dataset.map(join).prefetch(tf.data.AUTOTUNE)
+
+    def _compute(self, name: str, cells: Sequence) -> dict[str, np.ndarray]:
+        """For each of the Features that are used the values of all cells, `(cells, ...)`, as files in memory."""
+        task = self.task
+        encoder, keys = task.backbone.encoders[name], _find_keys(task, name)
+        folder = self.folder / _hash(task.modalities[name], encoder, cells)
+        paths = {key: folder / f"{key}.npy" for key in keys}
+        if not (folder / _DONE).exists() or not all(path.exists() for path in paths.values()):
+            folder.mkdir(parents=True, exist_ok=True)
+            names = task.preprocessor.tensor_names(name)
+
+            @tf.function
+            def encode(tensors):
+                features = encoder(tensors, training=False)
+                return {key: tf.cast(features[key], _dtype(key)) for key in keys}
+
+            options = DatasetOptions(batch_size=_BATCH)
+            batches = build_dataset({name: list(cells)}, task.preprocessor.select([name]), None, options)
+            files, start = {}, 0
+            for batch in batches:
+                found = encode({part: batch[tensor] for part, tensor in names.items()})
+                for key, values in found.items():
+                    if key not in files:
+                        shape = (len(cells), *values.shape[1:])
+                        files[key] = np.lib.format.open_memmap(paths[key], "w+", _dtype(key), shape)
+                    files[key][start : start + len(values)] = values
+                start += len(values)
+            for file in files.values():
+                file.flush()
+            (folder / _DONE).write_text(json.dumps({"input": name, "cells": len(cells)}))
+        return {key: np.load(path, mmap_mode="r") for key, path in paths.items()}
+
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
+        """As `Task.fit`, on what `dataset` gives."""
+        kwargs = plan_fit(self, x, y, batch_size, epochs, kwargs)
+        return super().fit(x, y, batch_size, epochs, **kwargs)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return self.task.compute_loss(x, y, y_pred, sample_weight, training)
+
+    @property
+    def trainable_variables(self):
+        return self._keep_those_of_the_task(super().trainable_variables)
+
+    @property
+    def trainable_weights(self):
+        return self._keep_those_of_the_task(super().trainable_weights)
+
+    def _keep_those_of_the_task(self, variables):
+        known = {id(variable) for variable in self.task.trainable_variables} if hasattr(self, "_get_task") else None
+        return variables if known is None else [variable for variable in variables if id(variable) in known]
+
+
+def _list_tensors(task, names):
+    return {tensor for name in names for tensor in task.preprocessor.tensor_names(name).values()}
+
+
+def _find_keys(task, name):
+    """The Features of an input that the task reads; tokens with their mask."""
+    keys = task.used_features[name]
+    return sorted(keys | {"mask"} if "tokens" in keys else keys)
+
+
+def _name_feature(name, key):
+    return f"{name}/{key}"  # no input is called so
+
+
+def _dtype(key):
+    return "bool" if key in ("mask", "present") else "float32"
+
+
+def _gather(array, index):
+    """Rows of an array on disk, in the graph."""
+    values = tf.numpy_function(lambda rows: np.asarray(array[rows]), [index], array.dtype)
+    return tf.ensure_shape(values, (None, *array.shape[1:]))
+
+
+def _hash(modality, encoder, cells):
+    digest = hashlib.sha256(json.dumps(modality.get_config(), sort_keys=True, default=str).encode())
+    for weight in encoder.weights:
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    for cell in cells:
+        digest.update(repr(_describe_cell(cell, modality.preprocessor.media_type)).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:32]
+
+
+def _describe_cell(cell, media_type):
+    """A cell; of a file also its size and its time."""
+    if not media_type or not cell or not isinstance(cell, str):
+        return cell
+    try:
+        facts = os.stat(media.split_span(cell)[0])
+    except OSError:
+        return cell
+    return cell, facts.st_size, facts.st_mtime_ns
