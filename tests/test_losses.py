@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import mmkeras as mk
-from mmkeras.losses import SmoothedCrossentropy
+from mmkeras.losses import FocalCrossentropy, SmoothedCrossentropy
 
 pytestmark = pytest.mark.compat
 
@@ -17,6 +17,18 @@ def test_smoothing_is_that_of_keras(smoothing):
     expected = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)(np.eye(5)[TRUTH], PROBABILITIES)
     for truth in (TRUTH, TRUTH[:, np.newaxis]):
         assert float(SmoothedCrossentropy(smoothing)(truth, PROBABILITIES)) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0, 1, 2.5])
+def test_focal_loss_is_that_of_keras(gamma):
+    focal = keras.losses.CategoricalFocalCrossentropy(alpha=1.0, gamma=gamma)
+    expected = float(focal(np.eye(5)[TRUTH], PROBABILITIES))
+    assert float(FocalCrossentropy(gamma)(TRUTH, PROBABILITIES)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_another_gamma_is_refused():
+    with pytest.raises(ValueError, match="`gamma` is 0 or more. Received: gamma=-1"):
+        FocalCrossentropy(-1)
 
 
 @pytest.mark.parametrize("smoothing", [-0.1, 1, float("nan")])

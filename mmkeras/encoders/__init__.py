@@ -1,6 +1,7 @@
 from mmkeras.encoders.audio.cnn import AudioCNN as AudioCNN
 from mmkeras.encoders.audio.cnn2d import AudioCNN2D as AudioCNN2D
 from mmkeras.encoders.audio.crnn import AudioCRNN as AudioCRNN
+from mmkeras.encoders.audio.keras_hub import KerasHubAudio as KerasHubAudio
 from mmkeras.encoders.audio.transformer import AudioTransformer as AudioTransformer
 from mmkeras.encoders.base import Encoder as Encoder
 from mmkeras.encoders.history.din import HistoryDIN as HistoryDIN

@@ -54,8 +54,7 @@ class HubEncoder(Encoder):
     def make_network(self) -> keras.Model:
         """That part, with the weights of the preset, in the current precision."""
         import_keras_hub()  # which registers its classes
-        policy = keras.dtype_policies.serialize(keras.config.dtype_policy())
-        config = {**self.network["config"], "name": "network", "dtype": policy}
+        config = {**self.network["config"], "name": "network", "dtype": keras.config.dtype_policy().name}
         network = self.cut(keras.saving.deserialize_keras_object({**self.network, "config": config}))
         if self._values is not None:
             network.set_weights(self._values)

@@ -9,7 +9,8 @@ class Head(keras.layers.Layer):
         self.units = units
         self.hidden_units = hidden_units
         self.dropout = dropout
-        self.hidden = keras.layers.Dense(hidden_units, activation="relu", dtype=self.dtype_policy, name="hidden")
+        dense = keras.layers.Dense(hidden_units or 1, activation="relu", dtype=self.dtype_policy, name="hidden")
+        self.hidden = dense if hidden_units else keras.layers.Identity(dtype=self.dtype_policy, name="hidden")
         self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def get_config(self):

@@ -9,7 +9,7 @@ class DenseHead(Head):
 
     Args:
         units: how many logits.
-        hidden_units: units of the first dense layer.
+        hidden_units: units of the first dense layer; 0 to leave it out, for a linear probe.
         dropout: share of its outputs that is dropped in training.
         reads: `"fused"`, or the name of a modality, of which it then takes the Features after the fusion.
 
@@ -34,7 +34,7 @@ class DenseHead(Head):
 
     def build(self, features_shape):
         self.hidden.build(features_shape["pooled"])
-        self.logits.build((None, self.hidden_units))
+        self.logits.build((None, self.hidden_units or features_shape["pooled"][-1]))
 
     def call(self, features, training=False):
         return self.logits(self.drop(self.hidden(features["pooled"]), training=training))

@@ -11,3 +11,4 @@ from mmkeras.layers.spectrogram import LogMelSpectrogram as LogMelSpectrogram
 from mmkeras.layers.spectrogram_masking import SpectrogramMasking as SpectrogramMasking
 from mmkeras.layers.spectrogram_rolling import SpectrogramRolling as SpectrogramRolling
 from mmkeras.layers.tabular import FeatureTokenizer as FeatureTokenizer
+from mmkeras.layers.whisper import WhisperSpectrogram as WhisperSpectrogram

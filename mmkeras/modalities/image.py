@@ -44,6 +44,7 @@ class Image(Modality):
         augmentation: Sequence[keras.layers.Layer] = (),
         column: str | None = None,
     ):
+        size = (size, size) if isinstance(size, int) else size
         arguments = {"size": size, "fit": fit, "antialias": antialias, "max_pixels": max_pixels, "grayscale": grayscale}
         super().__init__(encoder, column, **arguments)
         self.augmentation = list(augmentation)

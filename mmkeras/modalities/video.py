@@ -44,7 +44,7 @@ class Video(Modality):
             encoder,
             column,
             frames=frames,
-            size=size,
+            size=(size, size) if isinstance(size, int) else size,
             rate=rate,
             antialias=antialias,
             max_pixels=max_pixels,

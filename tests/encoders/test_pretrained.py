@@ -1,7 +1,9 @@
 """Encoders around networks that were trained elsewhere."""
 
+import functools
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import keras
@@ -196,3 +198,225 @@ def test_a_folder_of_hugging_face_says_how_words_are_split(minilm, tmp_path):
     (kept / "tokenizer_config.json").write_text(json.dumps({**facts, "strip_accents": False}))
     encoder = mk.encoders.KerasHubText(kept)
     assert encoder.pooling == "first" and not encoder.preprocessing().hard["tokenizer"].strip_accents
+
+
+HUB_IMAGES = {
+    "ViT": lambda models: models.ViTBackbone((32, 32, 3), 16, 1, 2, 8, 16),
+    "ResNet": lambda models: models.ResNetBackbone(
+        [64], [7], [64, 64], [1, 1], [1, 2], "basic_block", use_pre_activation=False, image_shape=(None, None, 3)
+    ),
+    "MobileNet": lambda models: models.MobileNetBackbone(
+        stackwise_expansion=[[40, 56]],
+        stackwise_num_blocks=[2],
+        stackwise_num_filters=[[16, 16]],
+        stackwise_kernel_size=[[3, 3]],
+        stackwise_num_strides=[[2, 1]],
+        stackwise_se_ratio=[[None, 0.25]],
+        stackwise_activation=[["relu", "hard_swish"]],
+        stackwise_padding=[[1, 1]],
+        output_num_filters=24,
+        input_num_filters=8,
+        input_activation="hard_swish",
+        input_padding="same",
+        depthwise_filters=8,
+        depthwise_stride=2,
+        depthwise_residual=False,
+        squeeze_and_excite=0.5,
+        last_layer_filter=24,
+        image_shape=(None, None, 3),
+    ),
+}
+
+
+@functools.cache
+def save_image_preset(family):
+    folder = tempfile.mkdtemp(prefix=f"preset-{family}-")
+    keras.utils.set_random_seed(0)
+    HUB_IMAGES[family](keras_hub.models).save_to_preset(folder)
+    converter = getattr(keras_hub.layers, f"{family}ImageConverter")
+    converter((32, 32), scale=[1 / 64, 1 / 50, 1 / 40], offset=[-2.0, -1.0, -0.5]).save_to_preset(folder)
+    return folder
+
+
+def make_image_encoders():
+    hub = [
+        functools.partial(lambda family: mk.encoders.KerasHubImage(save_image_preset(family)), name)
+        for name in HUB_IMAGES
+    ]
+    return [*hub, lambda: mk.encoders.Applications("MobileNetV2", weights=None, units=8)]
+
+
+every_image = pytest.mark.parametrize("make", make_image_encoders(), ids=[*HUB_IMAGES, "MobileNetV2"])
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), "uint8")
+
+
+@every_image
+def test_every_image_network_keeps_the_contract_and_its_configuration(make):
+    encoder = make()
+    check_encoder(mk.Image(size=32, encoder=encoder).build_encoder("encoder"), PIXELS)
+    again = type(encoder).from_config(encoder.get_config())
+    assert again.get_config() == encoder.get_config()
+
+
+@pytest.mark.parametrize("family", HUB_IMAGES)
+def test_pixels_are_normalized_as_by_keras_hub(family):
+    folder = save_image_preset(family)
+    backbone = keras_hub.models.Backbone.from_preset(folder)
+    expected = np.asarray(backbone(keras_hub.layers.ImageConverter.from_preset(folder)(PIXELS.astype("float32"))))
+    image = mk.Image(encoder=mk.encoders.KerasHubImage(folder))
+    assert image.preprocessor.size == (32, 32) and image.preprocessor.fit == "crop"
+    model = image.build_encoder("image")
+    pooled = keras.Model(model.inputs, model.get_layer("pooled_norm").input)
+    received = pooled({"content": PIXELS, "present": np.ones(4, bool)})
+    pool = expected[:, 0] if family == "ViT" else expected.mean(axis=(1, 2))
+    assert np.allclose(received, pool, atol=1e-4)
+
+
+def test_weights_of_applications_are_read_from_a_file_and_normalized_by_their_own(tmp_path):
+    network = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(None, None, 3))
+    network.save_weights(tmp_path / "network.weights.h5")
+    encoder = mk.encoders.Applications("MobileNetV2", weights=tmp_path / "network.weights.h5")
+    image = mk.Image(encoder=encoder)
+    assert image.preprocessor.size == (224, 224)
+    model = mk.Image(size=64, encoder=encoder).build_encoder("image")
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), "uint8")
+    expected = network(keras.applications.mobilenet_v2.preprocess_input(pixels.astype("float32")), training=False)
+    pooled = keras.Model(model.inputs, model.get_layer("pooled_norm").input)
+    received = pooled({"content": pixels, "present": np.ones(2, bool)}, training=False)
+    assert np.allclose(received, np.mean(expected, axis=(1, 2)), atol=1e-4)
+
+
+def test_what_applications_cannot_read_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Applications knows ConvNeXtBase, .*VGG19, Xception. Received: network='ViT'"):
+        mk.encoders.Applications("ViT")
+    with pytest.raises(ValueError, match="of MobileNetV2 cannot be read. Without a network give the path of a file"):
+        mk.encoders.Applications("MobileNetV2", weights=tmp_path / "nothing.weights.h5")
+
+
+def test_a_vit_has_one_size_and_a_resnet_any():
+    with pytest.raises(ValueError, match=r"The encoder of Image works with size=\(32, 32\) only"):
+        mk.Image(size=64, encoder=mk.encoders.KerasHubImage(save_image_preset("ViT")))
+    image = mk.Image(size=(48, 64), encoder=mk.encoders.KerasHubImage(save_image_preset("ResNet")))
+    assert image.build_encoder("image").output["tokens"].shape[1] > 1
+
+
+@pytest.mark.parametrize("make", make_image_encoders()[:2], ids=["ViT", "ResNet"])
+def test_frames_of_a_video_are_read_by_networks_for_images(make):
+    assert mk.Video(encoder=mk.encoders.VideoGRU(frame_encoder=make())).preprocessor.image.size == (32, 32)
+    video = mk.Video(frames=3, size=32, encoder=mk.encoders.VideoGRU(units=8, frame_encoder=make()))
+    frames = np.random.default_rng(0).integers(1, 256, (2, 3, 32, 32, 3), "uint8")
+    check_encoder(video.build_encoder("video"), frames, np.array([3, 2], "int32"))
+
+
+@pytest.mark.slow
+def test_every_image_network_is_saved_and_exported(tmp_path):
+    rows = [{"image": tf.io.encode_png(PIXELS[index % 4]).numpy(), "label": index % 2} for index in range(24)]
+    source = mk.read(rows, target="label")
+    modalities = {
+        f"image{index}": mk.Image(size=32, encoder=make(), column="image")
+        for index, make in enumerate(make_image_encoders())
+    }
+    model = mk.Classifier.from_source(source, modalities, fusion=mk.fusion.Sum(units=8))
+    batches = model.dataset(source, batch_size=12)
+    model.fit(batches, epochs=1, verbose=0)
+    check_reload(model, {name: tensor.numpy() for name, tensor in next(iter(batches))[0].items()})
+    report = mk.export(model, tmp_path / "artifacts", rows=source)
+    differences = {artifact.format: artifact.max_difference for artifact in report.artifacts}
+    assert max(value for name, value in differences.items() if name != "tflite_dynamic_range") < 1e-4
+
+
+HUB_SOUNDS = {
+    "Whisper": lambda models: models.WhisperBackbone(9, 1, 2, 8, 16, num_mels=20, max_encoder_sequence_length=100),
+    "Moonshine": lambda models: models.MoonshineBackbone(
+        vocabulary_size=9,
+        filter_dim=16,
+        encoder_num_layers=1,
+        decoder_num_layers=1,
+        hidden_dim=16,
+        intermediate_dim=16,
+        encoder_num_heads=2,
+        decoder_num_heads=2,
+    ),
+}
+
+
+@functools.cache
+def save_sound_preset(family):
+    folder = tempfile.mkdtemp(prefix=f"preset-{family}-")
+    keras.utils.set_random_seed(0)
+    HUB_SOUNDS[family](keras_hub.models).save_to_preset(folder)
+    converter = getattr(keras_hub.layers, f"{family}AudioConverter")
+    converter(**({"max_audio_length": 1, "num_mels": 20} if family == "Whisper" else {})).save_to_preset(folder)
+    return folder
+
+
+every_sound = pytest.mark.parametrize("family", HUB_SOUNDS)
+LENGTHS = np.array([16000, 9000, 12345], "int32")
+SAMPLES = np.random.default_rng(0).uniform(-1, 1, (3, 16000)).astype("float32") * (np.arange(16000) < LENGTHS[:, None])
+
+
+@every_sound
+def test_every_network_for_sound_keeps_the_contract_and_its_configuration(family):
+    encoder = mk.encoders.KerasHubAudio(save_sound_preset(family))
+    check_encoder(mk.Audio(seconds=1, encoder=encoder).build_encoder("encoder"), SAMPLES, LENGTHS)
+    again = type(encoder).from_config(encoder.get_config())
+    assert again.get_config() == encoder.get_config()
+
+
+@every_sound
+def test_tokens_of_sound_are_those_of_keras_hub(family):
+    folder = save_sound_preset(family)
+    backbone = keras_hub.models.Backbone.from_preset(folder)
+    converter = keras_hub.layers.AudioConverter.from_preset(folder)
+    names = ["encoder_features"]
+    if family == "Whisper":
+        given = {"encoder_features": tf.convert_to_tensor(converter(SAMPLES))}
+    else:
+        names = ["encoder_input_values", "encoder_padding_mask"]
+        given = {
+            "encoder_input_values": tf.convert_to_tensor(converter(SAMPLES)),
+            "encoder_padding_mask": tf.sequence_mask(LENGTHS, 16000),
+        }
+    reference = keras.Model({name: backbone.input[name] for name in names}, backbone.output["encoder_sequence_output"])
+    expected = np.asarray(reference(given))
+    model = mk.Audio(seconds=1, encoder=mk.encoders.KerasHubAudio(folder)).build_encoder("sound")
+    tokens = keras.Model(model.inputs, [model.get_layer("tokens_norm").input, model.output["mask"]])
+    received, mask = tokens({"content": SAMPLES, "present": np.ones(3, bool), "length": LENGTHS})
+    assert received.shape == expected.shape
+    mask = np.asarray(mask)
+    assert np.allclose(np.asarray(received)[mask], expected[mask], atol=2e-4)
+    shares = mask.sum(axis=1) / mask.shape[1]
+    assert np.allclose(shares, LENGTHS / 16000, atol=0.03)
+
+
+def test_the_spectrogram_is_that_of_whisper():
+    for mel_bins in (80, 128):
+        reference = keras_hub.layers.WhisperAudioConverter(num_mels=mel_bins, max_audio_length=1)
+        received = mk.layers.WhisperSpectrogram(mel_bins)(SAMPLES)
+        assert np.allclose(received, reference(SAMPLES), atol=1e-4)
+
+
+def test_whisper_hears_one_length():
+    encoder = mk.encoders.KerasHubAudio(save_sound_preset("Whisper"))
+    assert mk.Audio(encoder=encoder).preprocessor.seconds == 1
+    with pytest.raises(ValueError, match="The encoder of Audio works with seconds=1.0 only: leave `seconds` out"):
+        mk.Audio(seconds=2, encoder=encoder)
+
+
+@pytest.mark.slow
+def test_every_network_for_sound_is_saved_and_exported(tmp_path):
+    clips = [
+        tf.audio.encode_wav(row[:length, None], 16000).numpy() for row, length in zip(SAMPLES, LENGTHS, strict=True)
+    ]
+    source = mk.read([{"sound": clips[index % 3], "label": index % 2} for index in range(24)], target="label")
+    modalities = {
+        family: mk.Audio(seconds=1, encoder=mk.encoders.KerasHubAudio(save_sound_preset(family)), column="sound")
+        for family in HUB_SOUNDS
+    }
+    model = mk.Classifier.from_source(source, modalities, fusion=mk.fusion.Sum(units=8))
+    batches = model.dataset(source, batch_size=12)
+    model.fit(batches, epochs=1, verbose=0)
+    check_reload(model, {name: tensor.numpy() for name, tensor in next(iter(batches))[0].items()})
+    report = mk.export(model, tmp_path / "artifacts", rows=source)
+    differences = {artifact.format: artifact.max_difference for artifact in report.artifacts}
+    assert max(value for name, value in differences.items() if name != "tflite_dynamic_range") < 1e-4

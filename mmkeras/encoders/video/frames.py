@@ -5,7 +5,10 @@ from keras import ops
 
 from mmkeras.encoders.base import Encoder
 from mmkeras.encoders.image.cnn import ImageCNN
+from mmkeras.encoders.needs import Needs
 from mmkeras.layers import FrameMotion
+
+_NEEDS = ("size", "grayscale")  # of what an encoder of images may need, that a video has
 
 
 def find_real(preprocessor, length):
@@ -36,6 +39,11 @@ class FrameEncoder(Encoder):
         super().__init__(units)
         self.frame_encoder = ImageCNN() if frame_encoder is None else frame_encoder
         self.motion = motion
+
+    def preprocessing(self):
+        needs = self.frame_encoder.preprocessing()
+        hard, soft = ({key: part[key] for key in _NEEDS if key in part} for part in (needs.hard, needs.soft))
+        return Needs(hard, soft)
 
     def read(self, inputs, preprocessor, length):
         """`read_frames` with what the encoder was given."""
