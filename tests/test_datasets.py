@@ -10,6 +10,7 @@ import wave
 import numpy as np
 import pandas as pd
 import pytest
+from post_archives import write_archives
 
 import mmkeras as mk
 from mmkeras.datasets.speech import _write_wav
@@ -123,3 +124,22 @@ def test_other_recordings_are_refused(tmp_path):
     with pytest.raises(ValueError, match=message):
         mk.datasets.spoken_digits(tmp_path / "digits", archive=tmp_path / "a.tar.gz")
     assert not (tmp_path / "digits" / "train.csv").exists()
+
+
+def test_posts_are_composed_of_sentences_and_faces(tmp_path):
+    write_archives(tmp_path)
+    archives = {name: tmp_path / f"{name}.tar" for name in ("reviews", "google", "twitter")}
+    folder = mk.datasets.posts(tmp_path / "posts", archives)
+    train, test = (pd.read_csv(folder / name) for name in ("train.csv", "test.csv"))
+    assert (len(train), len(test)) == (800, 200) and not set(train["text"]) & set(test["text"])
+    assert train["face"].str.contains("google").all() and test["face"].str.contains("twitter").all()
+    assert 0.8 < train["agrees"].mean() < 0.9
+    smiling = train["face"].str.extract(r"(\d+)\.png")[0].astype(int) % 5 % 2 == 0
+    assert ((smiling == (train["label"] == "positive")) == train["agrees"]).all()
+    assert all((folder / face).exists() for face in (*train["face"], *test["face"]))
+    again = mk.datasets.posts(tmp_path / "again", archives)
+    assert (again / "train.csv").read_bytes() == (folder / "train.csv").read_bytes()
+    with pytest.raises(ValueError, match="holds no sentences: files that end in .pos and in .neg"):
+        mk.datasets.posts(tmp_path / "wrong", {**archives, "reviews": archives["google"]})
+    with pytest.raises(ValueError, match="holds no faces of both moods: emoji.json, and the drawings"):
+        mk.datasets.posts(tmp_path / "other", {**archives, "google": archives["reviews"]})

@@ -8,6 +8,8 @@ import nbclient
 import nbformat
 import pandas as pd
 import pytest
+from post_archives import write_archives
+from presets import save_text_preset
 
 import mmkeras as mk
 
@@ -18,6 +20,12 @@ TOLERANCES = '{"tflite_dynamic_range": mk.Tolerance(agreement=0.9)}'
 BUDGETS = {
     "01_quickstart": (("epochs = 8", "epochs = 2"), ("rows = None", "rows = 4000")),
     "02_question_answering": (("epochs = 10", "epochs = 1"), ("rows = None", "rows = 1000")),
+    "03_sentiment": (
+        ("epochs = 6", "epochs = 4"),
+        ("rows = None", "rows = 600"),
+        ("archives = {}", "archives = {name: f'{name}.tar' for name in ('reviews', 'google', 'twitter')}"),
+        ('preset = "bert_tiny_en_uncased"', 'preset = "preset"'),
+    ),
 }
 
 
@@ -40,6 +48,9 @@ def test_it_runs(path, tmp_path):
         pytest.skip("espeak-ng is not installed")
     if path.stem == "02_question_answering":
         _write_part(tmp_path / "easy-vqa")
+    if path.stem == "03_sentiment":
+        write_archives(tmp_path)
+        (tmp_path / "preset").symlink_to(save_text_preset("Bert"))
     notebook = nbformat.read(path, as_version=4)
     _with_tag(notebook, "install").source = "pass"
     budget = _with_tag(notebook, "budget")

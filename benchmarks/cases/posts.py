@@ -5,22 +5,16 @@ another style for the test. The text is read by a frozen MiniLM, the face by a n
 """
 
 import functools
-import json
 
 import keras
-import numpy as np
-import PIL.Image
 
 import mmkeras as mk
-from cases import minilm, sentences
-from cases.archives import WORK, unpack
+from cases import minilm
+from cases.archives import WORK, find_archive
 
 NAME = "posts of a sentence and a face"
 MODELS = {"text": ("text",), "face": ("face",), "both": ("text", "face")}
 SEEDS = (0, 1, 2)
-AGREEING = 0.85
-GOOD = ("face-smiling", "face-affection")
-BAD = ("face-concerned", "face-negative")
 EPOCHS, BATCH, RATE = 6, 64, 0.002
 MARGIN = 0.015
 
@@ -56,31 +50,7 @@ def declare() -> dict[str, mk.Modality]:
 
 @functools.cache
 def read(seed: int) -> tuple[mk.Source, mk.Source]:
-    parts = []
-    for part, (rows, style) in enumerate(zip(sentences._split(seed), ("google", "twitter"), strict=True)):
-        random = np.random.default_rng([seed, part])
-        faces = list_faces(style)
-        agrees = random.random(len(rows)) < AGREEING
-        moods = (rows["label"] == "positive").to_numpy() == agrees
-        chosen = [random.choice(faces[bool(mood)]) for mood in moods]
-        parts.append(mk.read(rows.assign(face=chosen, agrees=agrees).reset_index(drop=True), folder=WORK))
-    return tuple(parts)
-
-
-def list_faces(style: str) -> dict[bool, list[str]]:
-    """For both moods the drawings in a style, on white."""
-    folder, drawn = unpack(f"emoji-{style}"), WORK / f"faces-{style}"
-    (index,) = folder.rglob("emoji.json")
-    drawn.mkdir(exist_ok=True)
-    faces = {True: [], False: []}
-    for thing in json.loads(index.read_text()):
-        mood = thing["subcategory"] in GOOD
-        if thing["subcategory"] not in (*GOOD, *BAD):
-            continue
-        (path,) = folder.rglob(thing["image"])
-        target = drawn / path.name
-        if not target.exists():
-            image = PIL.Image.open(path).convert("RGBA")
-            PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image).convert("RGB").save(target)
-        faces[mood].append(str(target.relative_to(WORK)))
-    return faces
+    names = {"reviews": "rt-polarity", "google": "emoji-google", "twitter": "emoji-twitter"}
+    archives = {name: find_archive(archive) for name, archive in names.items()}
+    folder = mk.datasets.posts(WORK / f"posts-{seed}", archives, seed=seed)
+    return mk.read(folder / "train.csv"), mk.read(folder / "test.csv")
