@@ -50,4 +50,6 @@ from mmkeras.tasks import Classifier as Classifier
 from mmkeras.tasks import MultiTask as MultiTask
 from mmkeras.tasks import Regressor as Regressor
 from mmkeras.tasks import Task as Task
+from mmkeras.tuning import Tuning as Tuning
+from mmkeras.tuning import tune as tune
 from mmkeras.weights import move_weights as move_weights

@@ -111,3 +111,28 @@ def test_what_an_absent_modality_holds_is_not_blamed(model):
     inputs["table_present"][3] = False
     history = model.fit(inputs, labels, verbose=0)
     assert np.isfinite(history.history["loss"][0])
+
+
+def test_weights_of_the_last_epochs_are_averaged(model):
+    script = Script()
+    averaging = mk.callbacks.Averaging(first_epoch=2)
+    model.fit(*make_rows(64), epochs=5, callbacks=[script, averaging], verbose=0)
+    expected = [np.mean(values, axis=0) for values in zip(*script.weights[2:], strict=True)]
+    assert all(np.allclose(*pair, atol=1e-6) for pair in zip(model.get_weights(), expected, strict=True))
+    with pytest.raises(ValueError, match="ended before the epoch that averaging begins at: first_epoch=2"):
+        model.fit(*make_rows(64), epochs=1, callbacks=[averaging], verbose=0)
+    with pytest.raises(ValueError, match="`first_epoch` is 0 or more. Received: first_epoch=-1"):
+        mk.callbacks.Averaging(-1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"use_ema": True, "ema_overwrite_frequency": 1}, {"gradient_accumulation_steps": 2}]
+)
+def test_moving_averages_and_accumulated_gradients_of_keras_change_what_is_learned(model, options):
+    state, changes = model.get_weights(), []
+    for chosen in ({}, options):
+        model.set_weights(state)
+        model.compile(keras.optimizers.SGD(0.1, **chosen), model.loss)
+        model.fit(*make_rows(64), batch_size=32, verbose=0, shuffle=False)
+        changes.append(np.abs(model.get_weights()[-2] - state[-2]).max())
+    assert 0 < changes[1] < changes[0]

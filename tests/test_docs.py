@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from presets import save_text_preset
 
 import mmkeras as mk
 
@@ -51,6 +52,15 @@ def test_the_examples_on_training_run(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "There is one input, so there is nothing to fuse." in out
     assert "best constant" in out and "balanced_accuracy" in out and "'color_probability'" in out
+
+
+def test_the_example_on_finetuning_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "preset").symlink_to(save_text_preset("Bert"))
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "finetuning.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "example.py").write_text(code, encoding="utf-8")
+    runpy.run_path(str(tmp_path / "example.py"))
+    assert "best constant" in capsys.readouterr().out and any((tmp_path / "features").iterdir())
 
 
 def test_every_fusion_is_in_the_table():

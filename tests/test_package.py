@@ -15,7 +15,19 @@ pytestmark = pytest.mark.compat
 
 PACKAGE = Path(mk.__file__).parent
 STAGES = ["data", "preprocessing", "targets", "encoders", "modalities", "pipeline", "fusion", "row_model", "backbone"]
-STAGES += ["heads", "tasks", "finetuning", "recipes", "comparison", "fitting", "exporting", "labeling", "demo", "cli"]
+STAGES += [
+    "heads",
+    "tasks",
+    "finetuning",
+    "tuning",
+    "recipes",
+    "comparison",
+    "fitting",
+    "exporting",
+    "labeling",
+    "demo",
+    "cli",
+]
 LEAVES = [
     "_quiet",
     "features",
