@@ -1,11 +1,14 @@
 """Training on the Features of frozen encoders that are kept on disk."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import mmkeras as mk
+from mmkeras.finetuning.store import Store
 
 RANDOM = np.random.default_rng(0)
 
@@ -59,24 +62,39 @@ def test_training_with_the_cache_is_training_without(fusion, tmp_path):
     assert np.allclose(*answers, atol=1e-5)
 
 
-def test_what_is_kept_is_computed_anew_only_for_what_it_depends_on(tmp_path):
+def test_what_is_kept_is_computed_anew_only_for_what_it_depends_on(tmp_path, monkeypatch):
     folder, features = tmp_path / "images", tmp_path / "features"
     folder.mkdir()
     rows = make_rows(40, folder)
     model = build(rows, "gated", frozen=["image"])
-    model.predict(model.dataset(rows), verbose=0)
+    appended, append = [], Store.append
+    monkeypatch.setattr(
+        Store, "append", lambda store, digests, arrays: (appended.append(len(digests)), append(store, digests, arrays))
+    )
 
-    def count():
-        mk.finetuning.CachedTask(model, features).dataset(rows)
-        return len(list(features.iterdir()))
+    def count(source):
+        """How many cells are encoded for these rows, and what is read of them."""
+        appended.clear()
+        cached = mk.finetuning.CachedTask(model, features)
+        batches = list(cached.dataset(source, 64))
+        return sum(appended), np.concatenate([batch[0]["image/pooled"] for batch in batches])
 
-    assert count() == 1 and count() == 1
-    (folder / "0.png").write_bytes((folder / "1.png").read_bytes() + b" ")
-    assert count() == 2
+    distinct = len({cell for cell in rows.files("image")})
+    first, some = count(rows.select(range(10)))
+    rest, whole = count(rows)
+    assert first > 0 and rest > 0 and first + rest == distinct
+    assert np.array_equal(whole[:10], some)
+    assert count(rows.select(range(39, -1, -1)))[0] == 0  # in another order
+    (path,) = features.iterdir()
+    with (path / "pooled.bin").open("ab") as file:
+        file.write(b"cut off")  # by an interruption
+    assert np.array_equal(count(rows)[1], whole)
+    changed = next(cell for cell in rows.files("image") if cell)
+    Path(changed).write_bytes(Path(changed).read_bytes() + b" ")
+    assert count(rows)[0] == 1
     image = model.backbone.encoders["image"]
     image.get_layer("block1_conv").kernel.assign(2 * image.get_layer("block1_conv").kernel)
-    assert count() == 3
-    assert len(np.load(next(features.iterdir()) / "pooled.npy")) <= 21  # a file, or none, once
+    assert count(rows)[0] == distinct and len(list(features.iterdir())) == 2
 
 
 def test_the_rate_falls_over_the_epochs_and_the_optimizer_goes_on(tmp_path):

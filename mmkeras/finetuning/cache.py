@@ -14,12 +14,12 @@ from keras import ops
 
 from mmkeras.data import Source, media
 from mmkeras.features import FEATURES
+from mmkeras.finetuning.store import DIGEST, Store
 from mmkeras.pipeline import DatasetOptions, build_dataset, keep_usable
 from mmkeras.tasks import Task
 from mmkeras.tasks.planning import plan_fit
 
-_BATCH = 64
-_DONE = "done.json"
+_BATCH = 64  # cells at once
 
 
 class CachedTask(keras.Model):
@@ -29,8 +29,9 @@ class CachedTask(keras.Model):
     the frozen encoders are large. What comes out is the task itself, which reads raw rows as before. It learns what it
     would have learned without the cache, with the difference that dropout inside of frozen encoders is off.
 
-    Files are named by what they depend on: the weights and the configuration of the encoder, its preprocessing, and the
-    cells, of files their size and time. Another encoder, or other rows, are computed anew.
+    What is kept is named by what it depends on: a folder by the weights and the configuration of the encoder and its
+    preprocessing, a row in it by the cell, of a file also by its size and time. Only what is not there yet is computed,
+    also after an interruption. One process writes to a folder at a time.
 
     Args:
         task: a compiled task; the encoders of which nothing learns are cached (`freeze`).
@@ -111,8 +112,8 @@ class CachedTask(keras.Model):
         features, indices = {}, []
         for name in self.frozen:
             index, distinct = pd.factorize(pd.Series(columns.pop(name), dtype=object))
-            indices.append(index)
-            features[name] = self._compute(name, list(distinct))
+            features[name], rows = self._compute(name, list(distinct))
+            indices.append(rows[index])
         targets = np.stack(indices, axis=1), task.encode_targets(source)
         dataset = build_dataset(columns, task.preprocessor.select(list(columns)), targets, options)
 
@@ -124,14 +125,15 @@ class CachedTask(keras.Model):
 
         return dataset.map(join).prefetch(tf.data.AUTOTUNE)
 
-    def _compute(self, name: str, cells: Sequence) -> dict[str, np.ndarray]:
-        """For each of the Features that are used the values of all cells, `(cells, ...)`, as files in memory."""
+    def _compute(self, name: str, cells: Sequence) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The Features of an input that are used, as arrays on disk, and the row of each cell in them."""
         task = self.task
-        encoder, keys = task.backbone.encoders[name], _find_keys(task, name)
-        folder = self.folder / _hash(task.modalities[name], encoder, cells)
-        paths = {key: folder / f"{key}.npy" for key in keys}
-        if not (folder / _DONE).exists() or not all(path.exists() for path in paths.values()):
-            folder.mkdir(parents=True, exist_ok=True)
+        encoder, modality, keys = task.backbone.encoders[name], task.modalities[name], _find_keys(task, name)
+        specs = {key: (_dtype(key), task.backbone.encoded[name][key].shape[1:]) for key in keys}
+        store = Store(self.folder / _hash_encoder(modality, encoder), specs)
+        digests = [_hash_cell(cell, modality.preprocessor.media_type) for cell in cells]
+        missing = [(digest, cell) for digest, cell in zip(digests, cells, strict=True) if digest not in store.rows]
+        if missing:
             names = task.preprocessor.tensor_names(name)
 
             @tf.function
@@ -140,20 +142,14 @@ class CachedTask(keras.Model):
                 return {key: tf.cast(features[key], _dtype(key)) for key in keys}
 
             options = DatasetOptions(batch_size=_BATCH)
-            batches = build_dataset({name: list(cells)}, task.preprocessor.select([name]), None, options)
-            files, start = {}, 0
-            for batch in batches:
+            columns = {name: [cell for _, cell in missing]}
+            start = 0
+            for batch in build_dataset(columns, task.preprocessor.select([name]), None, options):
                 found = encode({part: batch[tensor] for part, tensor in names.items()})
-                for key, values in found.items():
-                    if key not in files:
-                        shape = (len(cells), *values.shape[1:])
-                        files[key] = np.lib.format.open_memmap(paths[key], "w+", _dtype(key), shape)
-                    files[key][start : start + len(values)] = values
-                start += len(values)
-            for file in files.values():
-                file.flush()
-            (folder / _DONE).write_text(json.dumps({"input": name, "cells": len(cells)}))
-        return {key: np.load(path, mmap_mode="r") for key, path in paths.items()}
+                count = len(found[keys[0]])
+                store.append([digest for digest, _ in missing[start : start + count]], found)
+                start += count
+        return store.read(), np.array([store.rows[digest] for digest in digests])
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
         """As `Task.fit`, on what `dataset` gives."""
@@ -200,21 +196,20 @@ def _gather(array, index):
     return tf.ensure_shape(values, (None, *array.shape[1:]))
 
 
-def _hash(modality, encoder, cells):
+def _hash_encoder(modality, encoder):
     digest = hashlib.sha256(json.dumps(modality.get_config(), sort_keys=True, default=str).encode())
     for weight in encoder.weights:
         digest.update(np.ascontiguousarray(weight).tobytes())
-    for cell in cells:
-        digest.update(repr(_describe_cell(cell, modality.preprocessor.media_type)).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:32]
 
 
-def _describe_cell(cell, media_type):
-    """A cell; of a file also its size and its time."""
-    if not media_type or not cell or not isinstance(cell, str):
-        return cell
-    try:
-        facts = os.stat(media.split_span(cell)[0])
-    except OSError:
-        return cell
-    return cell, facts.st_size, facts.st_mtime_ns
+def _hash_cell(cell, media_type):
+    """Of a cell; of a file also its size and its time."""
+    facts = None
+    if media_type and cell and isinstance(cell, str):
+        try:
+            found = os.stat(media.split_span(cell)[0])
+            facts = found.st_size, found.st_mtime_ns
+        except OSError:
+            pass
+    return hashlib.sha256(repr((cell, facts)).encode("utf-8", "surrogatepass")).digest()[:DIGEST]
