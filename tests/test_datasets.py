@@ -2,15 +2,13 @@
 
 import hashlib
 import importlib
-import io
 import shutil
-import tarfile
 import wave
 
 import numpy as np
 import pandas as pd
 import pytest
-from post_archives import write_archives
+from post_archives import write_archives, write_tar
 
 import mmkeras as mk
 from mmkeras.datasets.speech import _write_wav
@@ -93,18 +91,10 @@ def test_questions_are_spoken_by_voices_that_the_test_alone_has(tmp_path, easy_v
     assert (folder / "train.csv").read_bytes() == before
 
 
-def make_archive(path, recordings):
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in recordings.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-
-
 def test_spoken_digits_come_as_tables_from_a_download(tmp_path, monkeypatch):
     recordings = {f"{digit}_ann_{index}.wav": bytes([digit, index]) for digit in (0, 7) for index in (0, 4, 5, 49)}
     packed = {f"fsdd-1/recordings/{name}": content for name, content in recordings.items()}
-    make_archive(tmp_path / "a.tar.gz", {**packed, "fsdd-1/setup.py": b"", "fsdd-1/other.wav": b""})
+    write_tar(tmp_path / "a.tar.gz", {**packed, "fsdd-1/setup.py": b"", "fsdd-1/other.wav": b""})
     digest = hashlib.sha256()
     for name, content in sorted(recordings.items()):
         digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
@@ -119,7 +109,7 @@ def test_spoken_digits_come_as_tables_from_a_download(tmp_path, monkeypatch):
 
 
 def test_other_recordings_are_refused(tmp_path):
-    make_archive(tmp_path / "a.tar.gz", {"fsdd/recordings/0_ann_0.wav": b"abc"})
+    write_tar(tmp_path / "a.tar.gz", {"fsdd/recordings/0_ann_0.wav": b"abc"})
     message = "holds 1 recordings that are not the 3,000 of version 1.0.10.*Received: [0-9a-f]{64}"
     with pytest.raises(ValueError, match=message):
         mk.datasets.spoken_digits(tmp_path / "digits", archive=tmp_path / "a.tar.gz")

@@ -11,12 +11,31 @@ from mmkeras.encoders.base import Encoder
 _OWN = ("name", "dtype", "trainable")  # what a model says of the networks in it, whatever they were
 
 
-class HubEncoder(Encoder):
-    """Base of the encoders around a network of KerasHub.
+class PretrainedEncoder(Encoder):
+    """Base of the encoders around a network that was trained elsewhere.
 
-    The preset is read once, here. A model holds its weights as all others; made again from its configuration, as by
-    `keras.models.load_model`, an encoder starts with random ones, which the file of the model replaces. Nothing is
-    downloaded then.
+    Its weights are read once, by the constructor. A model holds them as all others; made again from its configuration,
+    as by `keras.models.load_model`, an encoder starts with random ones, which the file of the model replaces. Nothing
+    is downloaded then.
+    """
+
+    _values: Sequence[np.ndarray] | None = None
+
+    def fill(self, network: keras.Model) -> keras.Model:
+        """The network with the weights that were read, if any were."""
+        if self._values is not None:
+            network.set_weights(self._values)
+        return network
+
+    @classmethod
+    def from_config(cls, config):
+        encoder = cls.__new__(cls)
+        vars(encoder).update(config)
+        return encoder
+
+
+class HubEncoder(PretrainedEncoder):
+    """Base of the encoders around a network of KerasHub.
 
     Args:
         preset: the name of one that KerasHub knows, which it downloads; or a folder that `save_to_preset` wrote, or
@@ -55,10 +74,7 @@ class HubEncoder(Encoder):
         """That part, with the weights of the preset, in the current precision."""
         import_keras_hub()  # which registers its classes
         config = {**self.network["config"], "name": "network", "dtype": keras.config.dtype_policy().name}
-        network = self.cut(keras.saving.deserialize_keras_object({**self.network, "config": config}))
-        if self._values is not None:
-            network.set_weights(self._values)
-        return network
+        return self.fill(self.cut(keras.saving.deserialize_keras_object({**self.network, "config": config})))
 
     @staticmethod
     def _find_size(network):
@@ -67,12 +83,6 @@ class HubEncoder(Encoder):
     def get_config(self):
         kept = {name: vars(self)[name] for name in self.kept}
         return {**super().get_config(), "preset": Path(self.preset).name, "network": self.network, **kept}
-
-    @classmethod
-    def from_config(cls, config):
-        encoder = cls.__new__(cls)
-        vars(encoder).update(config, _values=None)
-        return encoder
 
 
 def project(tokens, pooled, units: int):

@@ -6,7 +6,7 @@ from media_files import write_video
 
 import mmkeras as mk
 from mmkeras.encoders import Encoder
-from mmkeras.encoders.pretrained import HubEncoder
+from mmkeras.encoders.pretrained import PretrainedEncoder
 from mmkeras.testing import check_encoder
 
 pytestmark = pytest.mark.compat
@@ -114,7 +114,7 @@ every_encoder = pytest.mark.parametrize("encoder", ENCODERS, ids=name_encoder)
 def test_every_encoder_is_tested():
     tested = {type(encoder) for encoder in ENCODERS}
     public = {kind for kind in vars(mk.encoders).values() if isinstance(kind, type) and issubclass(kind, Encoder)}
-    pretrained = {kind for kind in public if issubclass(kind, HubEncoder | mk.encoders.Applications)}
+    pretrained = {kind for kind in public if issubclass(kind, PretrainedEncoder)}
     assert public - {Encoder} - pretrained <= tested  # for those see test_pretrained.py
 
 

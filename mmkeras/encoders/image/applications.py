@@ -4,10 +4,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from mmkeras.encoders.base import Encoder
 from mmkeras.encoders.image.grid import read_cells
 from mmkeras.encoders.needs import Needs
-from mmkeras.encoders.pretrained import project
+from mmkeras.encoders.pretrained import PretrainedEncoder, project
 
 _SIZE = 224
 _SIZES = {"Xception": 299, "InceptionV3": 299, "InceptionResNetV2": 299, "NASNetLarge": 331}
@@ -17,7 +16,7 @@ _SIZES |= {"EfficientNetV2M": 480, "EfficientNetV2L": 480}
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class Applications(Encoder):
+class Applications(PretrainedEncoder):
     """Any network of `keras.applications`, without its last layers, with the normalization of pixels that it needs.
 
     Tokens are the cells of its last maps, from left to right and from top to bottom; the pooled vector is their mean.
@@ -73,9 +72,7 @@ class Applications(Encoder):
         return Needs(hard={"grayscale": False}, soft={"size": _SIZES.get(self.network, _SIZE)})
 
     def encode(self, inputs, preprocessor):
-        network = self._make(tuple(inputs.shape[1:]))
-        if self._values is not None:
-            network.set_weights(self._values)
+        network = self.fill(self._make(tuple(inputs.shape[1:])))
         pixels = list_applications()[self.network](keras.ops.cast(inputs, "float32"))
         tokens, mask, pooled = read_cells(network(pixels))
         tokens, pooled = project(tokens, pooled, self.units)
@@ -84,12 +81,6 @@ class Applications(Encoder):
     def get_config(self):
         weights = self.weights and Path(self.weights).name
         return {"network": self.network, "weights": weights, "units": self.units}
-
-    @classmethod
-    def from_config(cls, config):
-        encoder = cls.__new__(cls)
-        vars(encoder).update(config, _values=None)
-        return encoder
 
 
 def list_applications() -> dict:

@@ -17,7 +17,8 @@ class KerasHubImage(HubEncoder):
     read the frames of a video (`VideoGRU(frame_encoder=...)`).
 
     References: ViT: Dosovitskiy et al. (2021); ResNet: He et al. (2016); EfficientNet: Tan and Le (2019); DenseNet:
-    Huang et al. (2017); MobileNetV3: Howard et al. (2019); VGG: Simonyan and Zisserman (2015).
+    Huang et al. (2017); VGG: Simonyan and Zisserman (2015). KerasHub's MobileNet is left out: no converter takes its
+    convolutions by groups; `Applications` has one that they take.
 
     Args:
         preset: the name of one that KerasHub knows, which it downloads; or a folder that `save_to_preset` wrote, or
@@ -44,7 +45,6 @@ class KerasHubImage(HubEncoder):
         "ResNetBackbone",
         "EfficientNetBackbone",
         "DenseNetBackbone",
-        "MobileNetBackbone",
         "VGGBackbone",
     )
     kept = ("size", "has_any_size", "fit", "scale", "offset", "has_class_token")
