@@ -9,6 +9,9 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from mmkeras._quiet import LOG_LINE, drop_lines
 from mmkeras.exporting.signatures import RAW, TENSORS, list_assets, raw_signature, tensors_signature
 
+# What artifacts are for needs no gradients, and those of some ops, such as tf.nn.silu, cannot be written.
+_OPTIONS = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+
 
 def write(model, folder: Path, on_error: str):
     """Both signatures, the weights, and the assets of the task. Loads without mmkeras and Keras."""
@@ -19,7 +22,7 @@ def write(model, folder: Path, on_error: str):
     with tempfile.TemporaryDirectory() as scratch:
         write_assets(model, Path(scratch), on_error)
         module.assets = [tf.saved_model.Asset(str(path)) for path in sorted(Path(scratch).iterdir())]
-        tf.saved_model.save(module, str(folder), signatures=signatures)
+        tf.saved_model.save(module, str(folder), signatures=signatures, options=_OPTIONS)
 
 
 def write_assets(model, folder: Path, on_error: str):
@@ -44,4 +47,4 @@ def write_frozen(model, folder: Path, batch_size: int | None):
         results = frozen(*[tensors[tensor.name.removesuffix(":0")] for tensor in frozen.inputs])
         return dict(zip(outputs, results, strict=True))
 
-    tf.saved_model.save(tf.Module(), str(folder), signatures={TENSORS: serve_frozen})
+    tf.saved_model.save(tf.Module(), str(folder), signatures={TENSORS: serve_frozen}, options=_OPTIONS)

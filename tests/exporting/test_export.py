@@ -284,3 +284,19 @@ def test_a_model_in_low_precision_is_exported_from_a_copy_in_float32(tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), exact.get_weights(), strict=True))
     report = mk.export(model, tmp_path / "out", ["saved_model", "onnx"], rows=rows)
     assert all(artifact.agreement == 1 for artifact in report.artifacts)
+
+
+@keras.saving.register_keras_serializable(package="mmkeras_tests")
+class WithSilu(mk.encoders.TabularMLP):
+    """An encoder with an op whose gradient no SavedModel can hold."""
+
+    def encode(self, inputs, preprocessor):
+        tokens, mask, pooled = super().encode(inputs, preprocessor)
+        return tokens, mask, keras.activations.silu(pooled)
+
+
+def test_ops_with_gradients_of_their_own_are_exported(tmp_path):
+    rows = mk.read([{"a": index, "label": index % 2} for index in range(40)], target="label")
+    model = mk.Classifier.from_source(rows, {"facts": mk.Tabular(["a"], encoder=WithSilu(units=4))})
+    report = mk.export(model, tmp_path / "artifacts", ["saved_model"], rows=rows)
+    assert report.artifacts[0].max_difference < 1e-6
