@@ -97,6 +97,25 @@ def test_what_is_kept_is_computed_anew_only_for_what_it_depends_on(tmp_path, mon
     assert count(rows)[0] == distinct and len(list(features.iterdir())) == 2
 
 
+def test_tasks_that_read_other_features_of_an_encoder_do_not_disturb_each_other(tmp_path):
+    rows = make_rows(24)
+    backward = rows.select(range(23, -1, -1))
+    encoder = mk.encoders.ImageCNN(units=8, filters=(4,), dropout=0)
+    donor = mk.Image(size=8, encoder=encoder).build_encoder("donor")
+    encoder.initial_weights = {path: weight.numpy() for path, weight in mk.weights.list_weights(donor).items()}
+
+    def read(fusion, source, folder):
+        modalities = {"image": mk.Image(size=8, encoder=encoder), "facts": mk.Tabular(["a"])}
+        model = mk.Classifier.from_source(rows, modalities, fusion=fusion)
+        mk.finetuning.freeze(model, "image")
+        return mk.finetuning.CachedTask(model, folder).dataset(source, 24)
+
+    first, second = read("gated", rows, tmp_path / "one"), read("cross_attention", backward, tmp_path / "one")
+    (batch,), (expected,) = first, read("gated", rows, tmp_path / "other")
+    assert "image/tokens" in second.element_spec[0] and "image/tokens" not in batch[0]
+    assert np.array_equal(batch[0]["image/pooled"], expected[0]["image/pooled"])
+
+
 def test_the_rate_falls_over_the_epochs_and_the_optimizer_goes_on(tmp_path):
     rows = make_rows(32)
     model = build(rows, "gated")

@@ -9,6 +9,7 @@ import numpy as np
 from mmkeras.encoders.base import Encoder
 
 _OWN = ("name", "dtype", "trainable")  # what a model says of the networks in it, whatever they were
+_TOLD = 300  # characters of an error of another package
 
 
 class PretrainedEncoder(Encoder):
@@ -64,7 +65,7 @@ class HubEncoder(PretrainedEncoder):
         self.network["config"] = {key: value for key, value in self.network["config"].items() if key not in _OWN}
         network = self.cut(backbone)
         self._values = [np.asarray(weight) for weight in network.weights]
-        super().__init__(self._find_size(network) if units is None else units)
+        super().__init__(network.output.shape[-1] if units is None else units)
 
     def cut(self, backbone) -> keras.Model:
         """The part of a network that is used, with tokens `(batch, ..., size)` as its output."""
@@ -75,10 +76,6 @@ class HubEncoder(PretrainedEncoder):
         import_keras_hub()  # which registers its classes
         config = {**self.network["config"], "name": "network", "dtype": keras.config.dtype_policy().name}
         return self.fill(self.cut(keras.saving.deserialize_keras_object({**self.network, "config": config})))
-
-    @staticmethod
-    def _find_size(network):
-        return network.output.shape[-1]
 
     def get_config(self):
         kept = {name: vars(self)[name] for name in self.kept}
@@ -113,9 +110,13 @@ def read_preset(kind: type, preset: str | Path):
     try:
         return kind.from_preset(str(preset), **({"dtype": "float32"} if issubclass(kind, keras.Model) else {}))
     except Exception as error:  # of any of the hubs it knows
-        reason = " ".join(str(error).split())[:300]
         raise ValueError(
             f"The preset {str(preset)!r} cannot be read. Without a network give a folder: one that `save_to_preset` of "
             "KerasHub wrote, or one in the format of Hugging Face (config.json, model.safetensors, vocab.txt). "
-            f"{type(error).__name__}: {reason}"
+            f"{tell(error)}"
         ) from error
+
+
+def tell(error: Exception) -> str:
+    """What another package says, on a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_TOLD]}"

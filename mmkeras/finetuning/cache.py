@@ -18,6 +18,7 @@ from mmkeras.finetuning.store import DIGEST, Store
 from mmkeras.pipeline import DatasetOptions, build_dataset, keep_usable
 from mmkeras.tasks import Task
 from mmkeras.tasks.planning import plan_fit
+from mmkeras.weights import walk_layers
 
 _BATCH = 64  # cells at once
 
@@ -29,9 +30,9 @@ class CachedTask(keras.Model):
     the frozen encoders are large. What comes out is the task itself, which reads raw rows as before. It learns what it
     would have learned without the cache, with the difference that dropout inside of frozen encoders is off.
 
-    What is kept is named by what it depends on: a folder by the weights and the configuration of the encoder and its
-    preprocessing, a row in it by the cell, of a file also by its size and time. Only what is not there yet is computed,
-    also after an interruption. One process writes to a folder at a time.
+    What is kept is named by what it depends on: a folder by the weights and the configuration of the encoder, its
+    preprocessing, and which of the Features the task reads; a row in it by the cell, of a file also by its size and
+    time. Only what is not there yet is computed, also after an interruption. One process writes to a folder at a time.
 
     Args:
         task: a compiled task; the encoders of which nothing learns are cached (`freeze`).
@@ -130,7 +131,7 @@ class CachedTask(keras.Model):
         task = self.task
         encoder, modality, keys = task.backbone.encoders[name], task.modalities[name], _find_keys(task, name)
         specs = {key: (_dtype(key), task.backbone.encoded[name][key].shape[1:]) for key in keys}
-        store = Store(self.folder / _hash_encoder(modality, encoder), specs)
+        store = Store(self.folder / _hash_encoder(modality, encoder, keys), specs)
         digests = [_hash_cell(cell, modality.preprocessor.media_type) for cell in cells]
         missing = [(digest, cell) for digest, cell in zip(digests, cells, strict=True) if digest not in store.rows]
         if missing:
@@ -196,8 +197,11 @@ def _gather(array, index):
     return tf.ensure_shape(values, (None, *array.shape[1:]))
 
 
-def _hash_encoder(modality, encoder):
-    digest = hashlib.sha256(json.dumps(modality.get_config(), sort_keys=True, default=str).encode())
+def _hash_encoder(modality, encoder, keys):
+    """Of what the Features depend on but the cell, and of which of them are kept: their rows are in one order."""
+    precision = [layer.compute_dtype for _, layer in walk_layers(encoder)]
+    facts = [modality.get_config(), precision, keys]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for weight in encoder.weights:
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()[:32]

@@ -44,12 +44,9 @@ class Unfreezing(keras.callbacks.Callback):
             if opened == self._opened[name]:
                 continue
             self._opened[name] = opened
-            if opened is None:
-                set_trainable(self.model, name, None, True)
-            else:
-                set_trainable(self.model, name, None, False)
-                if opened:
-                    set_trainable(self.model, name, opened, True)
+            set_trainable(self.model, name, None, False)
+            if opened != []:
+                set_trainable(self.model, name, opened, True)
             self.model.make_train_function(force=True)  # what learns is part of the graph
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmkeras.encoders.image.grid import read_cells
 from mmkeras.encoders.needs import Needs
-from mmkeras.encoders.pretrained import PretrainedEncoder, project
+from mmkeras.encoders.pretrained import PretrainedEncoder, project, tell
 
 _SIZE = 224
 _SIZES = {"Xception": 299, "InceptionV3": 299, "InceptionResNetV2": 299, "NASNetLarge": 331}
@@ -45,28 +45,27 @@ class Applications(PretrainedEncoder):
             )
         self.network = network
         self.weights = None if weights is None else str(weights)
-        self._values = None if weights is None else self._read(self.weights)
-        super().__init__(self._make((None, None, 3)).output.shape[-1] if units is None else units)
+        read = self._read(self.weights)
+        self._values = None if weights is None else [np.asarray(weight) for weight in read.weights]
+        super().__init__(read.output.shape[-1] if units is None else units)
 
     def _make(self, shape, weights=None):
         create = getattr(keras.applications, self.network)
         return create(include_top=False, weights=weights, input_shape=shape, name="network")
 
     def _read(self, weights):
+        """The network with these weights."""
         try:
-            if weights == "imagenet":
-                network = self._make((None, None, 3), weights)
-            else:
-                network = self._make((None, None, 3))
-                network.load_weights(weights)
+            if weights in (None, "imagenet"):
+                return self._make((None, None, 3), weights)
+            network = self._make((None, None, 3))
+            network.load_weights(weights)
+            return network
         except Exception as error:
-            reason = " ".join(str(error).split())[:300]
             raise ValueError(
                 f"The weights {weights!r} of {self.network} cannot be read. Without a network give the path of a file "
-                "that `save_weights` of the network without its last layers wrote (include_top=False). "
-                f"{type(error).__name__}: {reason}"
+                f"that `save_weights` of the network without its last layers wrote (include_top=False). {tell(error)}"
             ) from error
-        return [np.asarray(weight) for weight in network.weights]
 
     def preprocessing(self):
         return Needs(hard={"grayscale": False}, soft={"size": _SIZES.get(self.network, _SIZE)})

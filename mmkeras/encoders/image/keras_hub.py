@@ -52,14 +52,15 @@ class KerasHubImage(HubEncoder):
     def __init__(self, preset: str | Path, units: int | None = None):
         super().__init__(preset, units)
         converter = read_preset(import_keras_hub().layers.ImageConverter, preset)
-        sides = self.make_network().input.shape[1:3]
+        config = self.network["config"]
+        sides = (config.get("image_shape") or config["input_shape"])[:2]
         self.has_any_size = None in sides
         size = converter.image_size if self.has_any_size else sides
         self.size = None if size is None else list(size)
         self.fit = "pad" if converter.pad_to_aspect_ratio else "crop" if converter.crop_to_aspect_ratio else "stretch"
         self.scale = 1.0 if converter.scale is None else converter.scale
         self.offset = 0.0 if converter.offset is None else converter.offset
-        self.has_class_token = bool(self.network["config"].get("use_class_token"))
+        self.has_class_token = bool(config.get("use_class_token"))
 
     def preprocessing(self):
         size = {} if self.size is None else {"size": tuple(self.size)}
