@@ -11,11 +11,11 @@ import mmkeras as mk
 from cases import sentences
 
 NAME = "sentences with MiniLM"
-LENGTH = 48  # tokens; 3 % of the sentences are cut
+LENGTH = 64  # tokens; hardly a sentence is cut
 # For each way to train: epochs, rate, rows a batch, seeds.
 WAYS = {
-    "frozen": (2, 0.002, 64, (0,)),
-    "frozen, cached, as long": (2, 0.002, 64, (0,)),
+    "frozen": (1, 0.002, 64, (0,)),
+    "frozen, cached, as long": (1, 0.002, 64, (0,)),
     "frozen, cached": (10, 0.002, 64, (0, 1, 2)),
     "n-grams": (1, 0.002, 32, (0, 1, 2)),
     "frozen, cached, with n-grams": (4, 0.002, 32, (0, 1, 2)),
@@ -52,7 +52,7 @@ def train(way: str, seed: int, is_quick: bool) -> dict:
         optimizer = mk.finetuning.by_part(optimizer, {"text/network": NETWORK_RATE})
     if len(modalities) == 2:
         optimizer = mk.finetuning.by_part(optimizer, {"words": WORDS_RATE})
-    head = {"fusion": "mean_logits", "hidden_units": 0} if "frozen" in way else {}
+    head = {} if way == "n-grams" else {"fusion": "mean_logits", "hidden_units": 0}
     model = mk.Classifier.from_source(source, modalities, optimizer=optimizer, **head)
     if "frozen" in way:
         mk.finetuning.freeze(model, "text")
