@@ -3,7 +3,9 @@
 from mmkeras import _quiet as _quiet  # isort: skip  first, so that nothing imports TensorFlow before it
 from mmkeras import callbacks as callbacks
 from mmkeras import datasets as datasets
+from mmkeras import distribute as distribute
 from mmkeras import encoders as encoders
+from mmkeras import files as files
 from mmkeras import finetuning as finetuning
 from mmkeras import fusion as fusion
 from mmkeras import heads as heads

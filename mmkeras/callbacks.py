@@ -1,10 +1,15 @@
 """Callbacks of `fit`."""
 
+import shutil
+import warnings
+from pathlib import Path
+
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from mmkeras.files import replacing
 from mmkeras.metrics import is_lower_better
 
 _LOOKED_AT = 1000  # batches of a dataset that may have no end
@@ -108,6 +113,90 @@ class Averaging(keras.callbacks.Callback):
         if not self._count:
             raise ValueError(f"`fit` ended before the epoch that averaging begins at: first_epoch={self.first_epoch}")
         self.model.set_weights([weight / self._count for weight in self._sums])
+
+
+class Backup(keras.callbacks.Callback):
+    """Keeps the state of the last epoch on disk, and goes on from there where `fit` was interrupted.
+
+    The same call of `fit` in a new process, on a dataset in the order of a seed, ends with the weights that it would
+    have had. It is Keras's `BackupAndRestore` with a single file for epoch, weights and optimizer, which is whole or
+    not there: a full disk costs an epoch and not the last good state. Of several workers the chief writes, and all
+    read, so the folder is one that they share.
+
+    Args:
+        folder: for the file; it is removed when `fit` ends.
+
+    Raises:
+        ValueError: in `fit`, when it holds the state of another model.
+
+    Example::
+
+        model.fit(batches, epochs=10, callbacks=[mk.callbacks.Backup("backup")])
+    """
+
+    def __init__(self, folder: str | Path):
+        super().__init__()
+        self.folder = Path(folder)
+        self.written_folder = self.folder  # another one where it is not to be kept
+
+    def on_train_begin(self, logs=None):
+        states = self._list_states(self.folder)
+        if not states:
+            return
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        try:
+            self.model.load_weights(states[-1])
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"{states[-1]} holds the state of another model: choose another folder, or remove this one to begin "
+                f"anew. ({error})"
+            ) from error
+        self.model._initial_epoch = int(states[-1].name.split(".")[0])
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.written_folder.mkdir(parents=True, exist_ok=True)
+        earlier = self._list_states(self.written_folder)
+        try:
+            with replacing(self.written_folder / f"{epoch + 1:06d}.weights.h5") as scratch:
+                self.model.save_weights(scratch)
+        except OSError as error:
+            warnings.warn(
+                f"The state after epoch {epoch + 1} could not be kept, and that of an earlier epoch stays: {error}",
+                stacklevel=2,
+            )
+            return
+        for path in earlier:
+            path.unlink()
+
+    def on_train_end(self, logs=None):
+        shutil.rmtree(self.written_folder, ignore_errors=True)
+
+    @staticmethod
+    def _list_states(folder):
+        return sorted(folder.glob("[0-9]*.weights.h5"))
+
+
+class Resume(keras.callbacks.Callback):
+    """Draws the orders of rows that epochs before an interruption had, so that the next one has its own.
+
+    Args:
+        data: what `fit` was given.
+    """
+
+    def __init__(self, data):
+        super().__init__()
+        self.data = data
+
+    def on_train_begin(self, logs=None):
+        if isinstance(self.data, tf.data.Dataset):
+            # Keras begins a dataset of known length twice an epoch (EpochIterator._enumerate_iterator).
+            times = 1 if int(self.data.cardinality()) < 0 else 2
+            for _ in range(times * (self.model._initial_epoch or 0)):
+                iter(self.data)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model._initial_epoch = None  # else Keras would begin there in every later call of `fit`
 
 
 class StopAtNaN(keras.callbacks.Callback):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import keras
+import tensorflow as tf
 
 
 class RatesByPart:
@@ -54,11 +55,18 @@ class RatesByPart:
         return super().update_step(gradient, variable, learning_rate * self._find_factor(variable))
 
     def _apply_weight_decay(self, variables):
-        decay = self.weight_decay
-        for factor in dict.fromkeys(map(self._find_factor, variables)) if decay else ():
-            self.weight_decay = decay * factor
-            super()._apply_weight_decay([each for each in variables if self._find_factor(each) == factor])
-        self.weight_decay = decay
+        # Not Keras's with another `weight_decay` for a while: replicas run in threads that share the optimizer.
+        if self.weight_decay is None:
+            return
+
+        def decay(strategy, variables):
+            for variable in filter(self._use_weight_decay, variables):
+                share = tf.cast(self.learning_rate * self.weight_decay * self._find_factor(variable), variable.dtype)
+                strategy.extended.update(
+                    variable.value, lambda value, share: value.assign_sub(value * share), (share,), group=False
+                )
+
+        tf.__internal__.distribute.interim.maybe_merge_call(decay, self._distribution_strategy, variables)
 
     def get_config(self):
         return {**super().get_config(), "rates": self.rates}

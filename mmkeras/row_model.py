@@ -1,10 +1,12 @@
 """What everything that answers raw rows has in common."""
 
+import hashlib
 import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import MappingProxyType
 
 import keras
@@ -13,6 +15,7 @@ import tensorflow as tf
 
 from mmkeras.data import MediaError, Report, Source, read
 from mmkeras.data.names import refuse_unknown
+from mmkeras.distribute.workers import agree_on_number, has_workers
 from mmkeras.modalities import Modality
 from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable, load_cells, make_dataset, pack_cells
 from mmkeras.preprocessing import RowPreprocessor, to_strings
@@ -77,7 +80,19 @@ class RowModel(keras.Model):
         return self._make_dataset(keep_usable(source, report), None, options)
 
     def _make_dataset(self, source, targets, options):
-        return make_dataset(source, self.modalities, self.preprocessor, targets, options)
+        strategy = self.distribute_strategy
+        if options.batch_size < strategy.num_replicas_in_sync:
+            raise ValueError(
+                f"A batch is divided among all replicas, and has at least one row for each of the "
+                f"{strategy.num_replicas_in_sync}. Received: batch_size={options.batch_size}"
+            )
+        if not has_workers(strategy):
+            return make_dataset(source, self.modalities, self.preprocessor, targets, options)
+        if options.data_service and options.job_name is None:
+            options = replace(options, job_name=f"rows-{agree_on_number(strategy)}")
+        dataset = make_dataset(source, self.modalities, self.preprocessor, targets, options)
+        dataset.rows_digest = hash_rows(source, self.columns, targets, options)
+        return dataset
 
     def predict_rows(self, rows: Sequence[Mapping] | Source, batch_size: int = 256, **options) -> list[dict]:
         """The answers to raw rows, one dict a row, with the names that the raw signature of an artifact has.
@@ -222,6 +237,16 @@ class _RowGraph:
             return outputs, model._decode(outputs), errors, measures
 
         return answer.get_concrete_function()
+
+
+def hash_rows(source: Source, columns: Sequence[str], targets, options: DatasetOptions) -> str:
+    """Of what a dataset is made of: cells as the table has them (files by name), targets, and the order."""
+    digest = hashlib.sha256(repr((columns, options.batch_size, options.shuffle, options.seed)).encode())
+    for cells in source.values([column for column in columns if column in source.table.columns]):
+        digest.update(repr(cells).encode("utf-8", "surrogatepass"))
+    for array in tf.nest.flatten(targets) if targets is not None else ():
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def make_preprocessor(modalities: Mapping[str, Modality]) -> RowPreprocessor:

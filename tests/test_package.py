@@ -31,8 +31,10 @@ STAGES += [
 LEAVES = [
     "_quiet",
     "features",
+    "files",
     "layers",
     "datasets",
+    "distribute",
     "weights",
     "losses",
     "rates",

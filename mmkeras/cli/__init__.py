@@ -4,9 +4,9 @@ import argparse
 import sys
 import warnings
 
-from mmkeras.cli import check, compare, demo, evaluate, export, fit, label, predict
+from mmkeras.cli import check, compare, demo, evaluate, export, fit, label, launch, predict
 
-COMMANDS = (fit, evaluate, predict, export, compare, check, label, demo)
+COMMANDS = (fit, evaluate, predict, export, compare, check, label, launch, demo)
 
 
 def main(arguments: list[str] | None = None) -> int:

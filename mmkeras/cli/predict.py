@@ -30,14 +30,14 @@ def add(commands):
 def run(options):
     from mmkeras.data import Source
     from mmkeras.data.tables import name_columns, read_parts
+    from mmkeras.files import replacing
 
     path, answers = Path(options.table), Path(options.answers)
     if answers.exists() and answers.samefile(path):
         raise ValueError(f"The answers would take the place of the rows. Received: {options.answers} for both")
     model = load_task(options.model)
-    scratch = answers.with_name(f"{answers.name}.part")
     count, refused = 0, 0
-    with scratch.open("w", encoding="utf-8", newline="") as file:
+    with replacing(answers) as scratch, scratch.open("w", encoding="utf-8", newline="") as file:
         for part in read_parts(path, _ROWS, options.encoding):
             table = name_columns(part.reset_index(drop=True), str(path))
             numbers = np.arange(count + 1, count + len(table) + 1)
@@ -47,7 +47,6 @@ def run(options):
             count += len(table)
             refused += int((answered["error"] != "").sum())
             print(f"{count:,} rows", file=sys.stderr, flush=True)
-    scratch.replace(answers)
     told = f"; {refused:,} of them cannot be answered, and say why in the column 'error'" if refused else ""
     print(f"Written to {answers}: {count:,} rows{told}")
 

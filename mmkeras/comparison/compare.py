@@ -18,6 +18,7 @@ import tensorflow as tf
 from mmkeras import fusion as fusions
 from mmkeras.comparison import page
 from mmkeras.data import Source
+from mmkeras.files import replacing
 from mmkeras.modalities import Modality
 from mmkeras.tasks import Classifier, Task
 
@@ -285,6 +286,6 @@ class _Store:
     def add(self, run):
         self.runs.append(run)
         if self.path is not None:
-            scratch = self.path.with_suffix(".part")
-            scratch.write_text(json.dumps({"settings": self.settings, "runs": self.runs}, indent=1), encoding="utf-8")
-            scratch.replace(self.path)  # never half a file
+            held = {"settings": self.settings, "runs": self.runs}
+            with replacing(self.path) as scratch:
+                scratch.write_text(json.dumps(held, indent=1), encoding="utf-8")

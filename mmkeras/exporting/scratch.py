@@ -4,11 +4,10 @@ import contextlib
 import glob
 import os
 import shutil
-import signal
-import sys
 import tempfile
-import threading
 from pathlib import Path
+
+from mmkeras.distribute.processes import end_by_exception
 
 
 @contextlib.contextmanager
@@ -19,21 +18,8 @@ def open_scratch(folder: Path):
     """
     _remove_left_behind(folder)
     prefix = f".{folder.name}-{os.getpid()}-"
-    with _end_by_exception(), tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent) as scratch:
+    with end_by_exception(), tempfile.TemporaryDirectory(prefix=prefix, dir=folder.parent) as scratch:
         yield Path(scratch)
-
-
-@contextlib.contextmanager
-def _end_by_exception():
-    """In this context SIGTERM is an exception, so that nothing is left behind."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield  # signals belong to somebody else
-        return
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _remove_left_behind(folder):

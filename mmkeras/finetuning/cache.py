@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from mmkeras.data import Source, media
+from mmkeras.distribute import DistributedModel
 from mmkeras.features import FEATURES
 from mmkeras.finetuning.store import DIGEST, Store
 from mmkeras.pipeline import DatasetOptions, build_dataset, keep_usable
@@ -23,7 +24,7 @@ from mmkeras.weights import walk_layers
 _BATCH = 64  # cells at once
 
 
-class CachedTask(keras.Model):
+class CachedTask(DistributedModel, keras.Model):
     """The part of a task behind its frozen encoders: what they say of each cell is computed once, and kept on disk.
 
     It shares all layers and the optimizer with the task, so that training it trains the task, many times faster where

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from mmkeras.files import replacing
 from mmkeras.fitting.trials import Trial
 from mmkeras.tasks import Task
 
@@ -57,10 +58,9 @@ class Store:
         if model is not None:
             self._path(trial).parent.mkdir(exist_ok=True)
             model.save(self._path(trial))
-        scratch = self.folder / f"{_FILE}.part"
         held = {"settings": self.settings, "spent": spent, "trials": [asdict(trial) for trial in self.trials]}
-        scratch.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
-        scratch.replace(self.folder / _FILE)  # never half a file
+        with replacing(self.folder / _FILE) as scratch:
+            scratch.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
 
     def load(self, trial: Trial) -> Task:
         """The model of a trial that was trained before an interruption."""

@@ -1,5 +1,6 @@
 from mmkeras.layers.attention import AttentionBlock as AttentionBlock
 from mmkeras.layers.motion import FrameMotion as FrameMotion
+from mmkeras.layers.normalization import BatchNormalization as BatchNormalization
 from mmkeras.layers.pooling import AttentionPooling as AttentionPooling
 from mmkeras.layers.position import PositionEmbedding as PositionEmbedding
 from mmkeras.layers.presence import MaskTokens as MaskTokens

@@ -60,9 +60,9 @@ class LogMelSpectrogram(keras.layers.Layer):
 
     def call(self, samples):
         samples = ops.expand_dims(ops.cast(samples, "float32"), -1)
-        # Always 1, also where a sample is NaN, but no constant: the weights would be quantized with it, and the
-        # spectrum has to stay exact.
-        one = ops.where(ops.abs(samples[0, 0, 0]) < 0, 2.0, 1.0)
+        # Always 1, also where a sample is NaN or there is no row, but no constant: the weights would be quantized with
+        # it, and the spectrum has to stay exact.
+        one = ops.where(ops.sum(ops.abs(samples[:1, 0, 0])) < 0, 2.0, 1.0)
         spectrum = ops.conv(
             samples, one * self.waves, strides=self.frame_step, padding="valid", data_format="channels_last"
         )

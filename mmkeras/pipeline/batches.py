@@ -70,6 +70,8 @@ class DatasetOptions:
             they are ready, which may be faster.
         data_service: address of a tf.data service whose workers prepare the rows, such as `grpc://host:5000`. Every row
             arrives once, in no certain order.
+        job_name: of what several trainers share of that service, each row going to one of them; a model that is
+            trained by several workers chooses one.
     """
 
     batch_size: int = 32
@@ -78,6 +80,7 @@ class DatasetOptions:
     seed: int = 0
     deterministic: bool = True
     data_service: str | None = None
+    job_name: str | None = None
 
 
 def make_dataset(
@@ -167,18 +170,23 @@ def build_dataset(
     return finish(dataset, options)
 
 
-def finish(dataset: tf.data.Dataset, options: DatasetOptions) -> tf.data.Dataset:
-    """What every dataset of batches ends with: where it is made, in which order, and ahead of its use."""
+def finish(dataset: tf.data.Dataset, options: DatasetOptions, by_file: bool = False) -> tf.data.Dataset:
+    """What every dataset of batches ends with: where it is made, in which order, and ahead of its use.
+
+    Of several workers each takes its part of every batch, or, `by_file`, the batches of its own files.
+    """
     tf_options = tf.data.Options()
     tf_options.deterministic = options.deterministic
     # As many rows at once as there are cores. The search for a better number starts each epoch at one core, and its
     # end may wait for the search for as long as the epoch took.
     tf_options.autotune.enabled = False
+    policies = tf.data.experimental.AutoShardPolicy
+    tf_options.experimental_distribute.auto_shard_policy = policies.FILE if by_file else policies.DATA
     dataset = dataset.with_options(tf_options)
     if options.data_service is not None:
         # Each row goes to one worker only: workers share the rows among themselves as they ask for more.
         policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
-        dataset = dataset.apply(tf.data.experimental.service.distribute(policy, options.data_service))
+        dataset = dataset.apply(tf.data.experimental.service.distribute(policy, options.data_service, options.job_name))
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 

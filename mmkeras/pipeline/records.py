@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,8 @@ import tensorflow as tf
 from mmkeras.data import MediaError, Problem, Report, Source, media
 from mmkeras.data.cells import is_nothing
 from mmkeras.data.report import Finding
+from mmkeras.distribute.cluster import read_cluster
+from mmkeras.files import replacing
 from mmkeras.pipeline.batches import DatasetOptions, finish
 from mmkeras.pipeline.check import check_rows
 
@@ -122,8 +123,10 @@ class Records(Source):
         if options.shuffle:
             dataset = dataset.shuffle(_SHUFFLED_RECORDS, seed=options.seed)
         dataset = dataset.batch(options.batch_size).map(parser.parse, num_parallel_calls=tf.data.AUTOTUNE)
-        dataset = finish(dataset, options)
-        if options.data_service is None:
+        cluster = read_cluster()
+        by_file = cluster is not None and 1 < len(cluster.addresses) <= len(self.shards)
+        dataset = finish(dataset, options, by_file)
+        if options.data_service is None and not by_file:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(-(-len(self) // options.batch_size)))
         return dataset
 
@@ -240,10 +243,10 @@ def prepare(source: Source, folder: str | Path, modalities: Mapping, rows_a_shar
 
 def _write_tables(source, folder, inputs, shards, problems):
     """Writes the cells that are no media, what was rejected, and last the index, without which there are no records."""
-    with _replacing(folder / _REJECTED) as file:
+    with replacing(folder / _REJECTED) as scratch, scratch.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(asdict(p), ensure_ascii=False) + "\n" for p in problems if p.rejected)
     columns = list(source.table.columns)
-    with _replacing(folder / _ROWS) as file:
+    with replacing(folder / _ROWS) as scratch, scratch.open("w", encoding="utf-8") as file:
         for cells in zip(*(source.table[name] for name in columns), strict=True):
             file.write(json.dumps([_to_json(cell, folder) for cell in cells], ensure_ascii=False) + "\n")
     index = {
@@ -255,8 +258,8 @@ def _write_tables(source, folder, inputs, shards, problems):
         "shards": [path.name for path in shards],
         "rows": source.row_numbers.tolist(),
     }
-    with _replacing(folder / _INDEX) as file:
-        json.dump(index, file, ensure_ascii=False)
+    with replacing(folder / _INDEX) as scratch:
+        scratch.write_text(json.dumps(index, ensure_ascii=False), encoding="utf-8")
 
 
 def _print_summary(source, folder, rows, shards, problems):
@@ -282,18 +285,6 @@ def _to_json(cell, folder):
     if is_nothing(cell):
         return None
     return cell if isinstance(cell, str | int | float | bool) else str(cell)
-
-
-@contextlib.contextmanager
-def _replacing(path):
-    """A text file that replaces `path` when all of it is written, and not before."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with scratch.open("w", encoding="utf-8") as file:
-            yield file
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 class _ShardWriter:
@@ -324,24 +315,19 @@ class _ShardWriter:
         summary_path.unlink(missing_ok=True)
         prepared = {name: self._prepare_distinct(name, column, part) for name, column in cells.items()}
         rows, problems = [], []
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with tf.io.TFRecordWriter(str(scratch)) as writer:
-                for i, index in enumerate(indices):
-                    row_cells = {name: prepared[name][column[i]] for name, column in cells.items()}
-                    bad = {name: value for name, value in row_cells.items() if isinstance(value, Finding)}
-                    for name, finding in bad.items():
-                        column = self.modalities[name].source_columns(name)[0]
-                        problems.append(source.describe_problem(index, column, cells[name][i], finding))
-                    if not bad:
-                        writer.write(_serialize(row_cells, first_position + len(rows)))
-                        rows.append(index)
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
-        with _replacing(summary_path) as file:
-            summary = {"digest": digest, "rows": rows, "problems": [asdict(problem) for problem in problems]}
-            json.dump(summary, file, ensure_ascii=False)
+        with replacing(path) as scratch, tf.io.TFRecordWriter(str(scratch)) as writer:
+            for i, index in enumerate(indices):
+                row_cells = {name: prepared[name][column[i]] for name, column in cells.items()}
+                bad = {name: value for name, value in row_cells.items() if isinstance(value, Finding)}
+                for name, finding in bad.items():
+                    column = self.modalities[name].source_columns(name)[0]
+                    problems.append(source.describe_problem(index, column, cells[name][i], finding))
+                if not bad:
+                    writer.write(_serialize(row_cells, first_position + len(rows)))
+                    rows.append(index)
+        summary = {"digest": digest, "rows": rows, "problems": [asdict(problem) for problem in problems]}
+        with replacing(summary_path) as scratch:
+            scratch.write_text(json.dumps(summary, ensure_ascii=False), encoding="utf-8")
         return rows, problems
 
     def _digest(self, rows, cells, first_position):

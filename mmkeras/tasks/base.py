@@ -12,6 +12,9 @@ from mmkeras.data import Source, read
 from mmkeras.data.names import name_uniquely, refuse_unknown
 from mmkeras.data.numbers import parse_number
 from mmkeras.data.report import Finding
+from mmkeras.distribute import DistributedModel, enter
+from mmkeras.distribute.replicas import count_replicas, gather_rows
+from mmkeras.distribute.strategies import require_same_strategy
 from mmkeras.features import FEATURES
 from mmkeras.fusion.base import WHOLE
 from mmkeras.modalities import Modality
@@ -29,7 +32,7 @@ from mmkeras.weights import list_weights, walk_layers
 AUXILIARY_WEIGHT = 0.5  # by benchmarks/fusion.py
 
 
-class Task(RowModel):
+class Task(DistributedModel, RowModel):
     """A backbone, a head that gives logits, and a target that makes answers of them, as one functional Keras model.
 
     A subclass says in `make_target` what it predicts.
@@ -71,6 +74,7 @@ class Task(RowModel):
         output_name = name_uniquely(target.output_name, taken)
 
         # === Functional model ===
+        require_same_strategy(backbone, "backbone")
         _require_features(backbone, head)
         if backbone.fusion.needs_classes and not target.has_classes:
             raise ValueError(
@@ -106,6 +110,7 @@ class Task(RowModel):
         self.exported_names = exported_names
         self.used_features = MappingProxyType(_find_used(backbone, head, bool(branches), is_aligned))
         self._unused = {id(variable) for variable in backbone.find_unused(self.used_features)}
+        self._prepare_replicas()
 
     @property
     def fusion(self):
@@ -127,6 +132,7 @@ class Task(RowModel):
         backbone: Backbone | None = None,
         optimizer=None,
         loss=None,
+        strategy: str | tf.distribute.Strategy | None = None,
         **kwargs,
     ):
         """A compiled task that has learned from the training rows what its modalities and its target need to know.
@@ -142,6 +148,8 @@ class Task(RowModel):
             optimizer: as for `compile`; None for Adam at a rate that falls from 0.002 to 0 over each call of `fit`
                 (`mk.schedules.CosineToEnd`).
             loss: as for `compile`; None for what the task needs.
+            strategy: to train on several devices or machines, an object or the name of a kind: see
+                `mk.distribute.strategy`; None for the one whose scope is open.
             kwargs: arguments of the constructor.
 
         Raises:
@@ -165,8 +173,9 @@ class Task(RowModel):
             kwargs["modalities"] = adapt_modalities(modalities, usable, target)
         else:
             kwargs["backbone"] = backbone
-        task = cls(target=target, **kwargs)
-        task.compile_default(optimizer, loss)
+        with enter(strategy):
+            task = cls(target=target, **kwargs)
+            task.compile_default(optimizer, loss)
         return task
 
     def compile_default(self, optimizer=None, loss=None):
@@ -295,27 +304,21 @@ class Task(RowModel):
         name `"auroc"`, `"balanced_accuracy"`, `"macro_f1"`, `"log_loss"` and others of `mmkeras.metrics.fit_labels`.
         From here on `predict_rows` sees what changed in the layers, as `predict` does.
         """
+        self._refuse_on_replicas(optimizer, loss, kwargs.get("jit_compile"))
         self._reset_graph()
-        fitted = [self.target.prepare_metrics(given) for given in (metrics, weighted_metrics)]
-        super().compile(optimizer, loss, loss_weights, *fitted, *args, **kwargs)
+        with self.distribute_strategy.scope():
+            fitted = [self.target.prepare_metrics(given) for given in (metrics, weighted_metrics)]
+            super().compile(self._adopt(optimizer), loss, loss_weights, *fitted, *args, **kwargs)
         if isinstance(self.optimizer, RatesByPart):
             branches = {name: encoder.name for name, encoder in self.backbone.encoders.items()}
             self.optimizer.bind(list_weights(self), branches)
+        self._clip_on_replicas()
 
     def compile_from_config(self, config):
         """Keras's, which leaves out models with a `compile` of their own."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Keras's, which averages the first batch over replicas, as flags cannot be: here it is that of one replica."""
-        strategy = self._distribute_strategy
-        if strategy is not None and iterator is not None:
-            batch = next(next(iter(iterator))[2])
-            data_batch = keras.tree.map_structure(lambda part: strategy.experimental_local_results(part)[0], batch)
-            iterator = None
-        super()._maybe_symbolic_build(iterator, data_batch)
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
         """Keras's; a `CosineToEnd` is told how many steps there will be.
@@ -325,25 +328,32 @@ class Task(RowModel):
         """
         _refuse_source(x, "fit")
         _refuse_source(kwargs.get("validation_data"), "fit")
+        self._require_own_strategy("fit")
         kwargs = plan_fit(self, x, y, batch_size, epochs, kwargs)
         return super().fit(x, y, batch_size, epochs, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
         _refuse_source(x, "evaluate")
+        self._require_own_strategy("evaluate")
         return super().evaluate(x, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         _refuse_source(x, "predict")
+        self._require_own_strategy("predict")
         return super().predict(x, *args, **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Keras's, on what the target prepared of truth and output; in training with the losses of each modality alone
         and of their alignment. Of rows that were mixed it is the mean by their shares.
         """
+        return self._average_over_replicas(self._compute_own_loss(x, y, y_pred, sample_weight, training), y_pred)
+
+    def _compute_own_loss(self, x, y, y_pred, sample_weight, training):
+        """Of the rows of this replica, divided by the number of replicas, as Keras's losses all are."""
         if mixed := read_mixed(y):
             first, second, share = mixed
             weight = 1.0 if sample_weight is None else sample_weight
-            return self.compute_loss(x, first, y_pred, weight * share, training) + self.compute_loss(
+            return self._compute_own_loss(x, first, y_pred, weight * share, training) + self._compute_own_loss(
                 x, second, y_pred, weight * (1 - share), training
             )
         weights = self.target.weigh(y, sample_weight)
@@ -353,9 +363,10 @@ class Task(RowModel):
         side = read_side_tensors(y_pred)
         if side["branches"]:
             branches = [(*self.target.prepare_loss(y, answer), present) for answer, present in side["branches"]]
-            loss = loss + self.auxiliary_weight * measure_branches(self.loss, branches, weights)
-        if side["vectors"]:
-            loss = loss + self.alignment_weight * measure_alignment(y, side["vectors"], sample_weight)
+            loss += self.auxiliary_weight * measure_branches(self.loss, branches, weights)
+        if side["vectors"]:  # rows are compared with those of all replicas
+            compared = gather_rows((y, side["vectors"], sample_weight))
+            loss += self.alignment_weight / count_replicas() * measure_alignment(*compared)
         return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from mmkeras.encoders.base import Encoder
-from mmkeras.layers import LogMelSpectrogram
+from mmkeras.layers import BatchNormalization, LogMelSpectrogram
 from mmkeras.layers.pooling import average, find_largest
 
 
@@ -48,7 +48,7 @@ class AudioCNN(Encoder):
             steps = keras.layers.Conv1D(
                 filters, 5, strides=2, use_bias=False, data_format="channels_last", name=f"block{block}_conv"
             )(steps)
-            steps = keras.layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm")(steps)
+            steps = BatchNormalization(momentum=0.9, name=f"block{block}_norm")(steps)
             steps = keras.layers.ReLU(name=f"block{block}_relu")(steps)
             mask = mask[:, ::2]
         values = ops.concatenate([average(steps, mask), find_largest(steps, mask)], axis=-1)

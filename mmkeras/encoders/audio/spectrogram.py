@@ -5,7 +5,7 @@ from keras import ops
 
 from mmkeras.encoders.base import Encoder
 from mmkeras.encoders.masking import clear
-from mmkeras.layers import LogMelSpectrogram, SpectrogramMasking, SpectrogramRolling
+from mmkeras.layers import BatchNormalization, LogMelSpectrogram, SpectrogramMasking, SpectrogramRolling
 
 
 class SpectrogramEncoder(Encoder):
@@ -40,7 +40,7 @@ class SpectrogramEncoder(Encoder):
         """
         spectrogram = LogMelSpectrogram(preprocessor.sample_rate, self.mel_bins, name="log_mel")
         steps, mask = spectrogram(samples), spectrogram.compute_frame_mask(length, samples.shape[-1])
-        steps = keras.layers.BatchNormalization(momentum=0.9, name="bands_norm")(steps, mask=mask)
+        steps = BatchNormalization(momentum=0.9, name="bands_norm")(steps, mask=mask)
         if rolls:
             steps = SpectrogramRolling(name="spectrogram_rolling")(steps, mask)
         steps = SpectrogramMasking(self.time_share, self.band_share, name="spectrogram_masking")(steps, mask)
@@ -72,7 +72,7 @@ def convolve(steps, mask, filters, pools):
         maps = keras.layers.Conv2D(
             count, 3, padding="same", use_bias=False, data_format="channels_last", name=f"block{block}_conv"
         )(maps)
-        maps = keras.layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm")(maps)
+        maps = BatchNormalization(momentum=0.9, name=f"block{block}_norm")(maps)
         maps = clear(keras.layers.ReLU(name=f"block{block}_relu")(maps), mask)
         maps = keras.layers.MaxPooling2D(
             (time, bands), padding="same", data_format="channels_last", name=f"block{block}_pool"

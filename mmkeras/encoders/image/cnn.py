@@ -4,6 +4,7 @@ import keras
 
 from mmkeras.encoders.base import Encoder
 from mmkeras.encoders.image.grid import halve, read_grid
+from mmkeras.layers import BatchNormalization
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -52,7 +53,7 @@ class ImageCNN(Encoder):
                 data_format="channels_last",
                 name=f"block{block}_conv",
             )(pixels)
-            pixels = keras.layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm")(pixels)
+            pixels = BatchNormalization(momentum=0.9, name=f"block{block}_norm")(pixels)
             pixels = keras.layers.ReLU(name=f"block{block}_relu")(pixels)
             if not self.is_strided:
                 pixels = halve(pixels, name=f"block{block}_pool")

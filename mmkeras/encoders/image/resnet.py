@@ -2,6 +2,7 @@ import keras
 
 from mmkeras.encoders.base import Encoder
 from mmkeras.encoders.image.grid import halve, read_grid
+from mmkeras.layers import BatchNormalization
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -48,4 +49,4 @@ def _convolve(pixels, filters, size, name):
     convolution = keras.layers.Conv2D(
         filters, size, padding="same", use_bias=False, data_format="channels_last", name=f"{name}_conv"
     )
-    return keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(convolution(pixels))
+    return BatchNormalization(momentum=0.9, name=f"{name}_norm")(convolution(pixels))

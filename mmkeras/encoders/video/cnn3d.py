@@ -6,7 +6,7 @@ from mmkeras.encoders.image.grid import read_grid
 from mmkeras.encoders.masking import clear
 from mmkeras.encoders.recurrent import heed, read_in_order
 from mmkeras.encoders.video.frames import find_real
-from mmkeras.layers import FrameMotion
+from mmkeras.layers import BatchNormalization, FrameMotion
 from mmkeras.layers.pooling import average
 
 
@@ -80,7 +80,7 @@ class VideoCNN3D(Encoder):
             data_format="channels_last",
             name=f"block{block}_conv",
         )
-        normalization = keras.layers.BatchNormalization(momentum=0.9, name=f"block{block}_norm")
+        normalization = BatchNormalization(momentum=0.9, name=f"block{block}_norm")
         return keras.layers.ReLU(name=f"block{block}_relu")(normalization(convolution(pixels)))
 
     def get_config(self):
