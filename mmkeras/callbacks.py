@@ -119,9 +119,9 @@ class Backup(keras.callbacks.Callback):
     """Keeps the state of the last epoch on disk, and goes on from there where `fit` was interrupted.
 
     The same call of `fit` in a new process, on a dataset in the order of a seed, ends with the weights that it would
-    have had. It is Keras's `BackupAndRestore` with a single file for epoch, weights and optimizer, which is whole or
-    not there: a full disk costs an epoch and not the last good state. Of several workers the chief writes, and all
-    read, so the folder is one that they share.
+    have had. Unlike Keras's `BackupAndRestore` it keeps the state of random generators too, in a single file, which is
+    whole or not there: a full disk costs an epoch and not the last good state. Of several workers the chief writes, and
+    all read, so the folder is one that they share.
 
     Args:
         folder: for the file; it is removed when `fit` ends.
@@ -143,23 +143,27 @@ class Backup(keras.callbacks.Callback):
         states = self._list_states(self.folder)
         if not states:
             return
-        if not self.model.optimizer.built:
-            self.model.optimizer.build(self.model.trainable_variables)
-        try:
-            self.model.load_weights(states[-1])
-        except (KeyError, ValueError) as error:
+        variables = self._list_variables()
+        with np.load(states[-1]) as held:  # allows no pickle
+            values = [held[name] for name in held.files]
+        shapes, wanted = ([tuple(each.shape) for each in part] for part in (values, variables))
+        if shapes != wanted:
             raise ValueError(
-                f"{states[-1]} holds the state of another model: choose another folder, or remove this one to begin "
-                f"anew. ({error})"
-            ) from error
-        self.model._initial_epoch = int(states[-1].name.split(".")[0])
+                f"{states[-1]} holds the state of another model, with {len(shapes)} weights where this one has "
+                f"{len(wanted)}, or of other shapes: choose another folder, or remove this one to begin anew."
+            )
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        self.model._initial_epoch = int(states[-1].stem)
 
     def on_epoch_end(self, epoch, logs=None):
-        self.written_folder.mkdir(parents=True, exist_ok=True)
+        values = [np.asarray(variable) for variable in self._list_variables()]
         earlier = self._list_states(self.written_folder)
         try:
-            with replacing(self.written_folder / f"{epoch + 1:06d}.weights.h5") as scratch:
-                self.model.save_weights(scratch)
+            self.written_folder.mkdir(parents=True, exist_ok=True)
+            # Not HDF5, which may take the process with it where a disk is full.
+            with replacing(self.written_folder / f"{epoch + 1:06d}.npz") as scratch:
+                np.savez(scratch, *values)
         except OSError as error:
             warnings.warn(
                 f"The state after epoch {epoch + 1} could not be kept, and that of an earlier epoch stays: {error}",
@@ -169,12 +173,21 @@ class Backup(keras.callbacks.Callback):
         for path in earlier:
             path.unlink()
 
+    def _list_variables(self):
+        """Of the model, its random generators, and the optimizer."""
+        model = self.model
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        metrics = {id(variable) for variable in model.metrics_variables}
+        own = [variable for variable in model.variables if id(variable) not in metrics]
+        return [*own, *model.optimizer.variables]
+
     def on_train_end(self, logs=None):
         shutil.rmtree(self.written_folder, ignore_errors=True)
 
     @staticmethod
     def _list_states(folder):
-        return sorted(folder.glob("[0-9]*.weights.h5"))
+        return sorted(folder.glob("[0-9]*.npz"))
 
 
 class Resume(keras.callbacks.Callback):

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import keras
 import pandas as pd
+import tensorflow as tf
 
 from mmkeras import callbacks, fusion
 from mmkeras.data import Source
+from mmkeras.distribute import get, require_one_clock
 from mmkeras.metrics import is_lower_better
 from mmkeras.modalities import Modality
 from mmkeras.pipeline import Cache
@@ -51,6 +53,7 @@ def tune(
     time_limit: float = 600.0,
     max_trials: int = 30,
     seed: int = 0,
+    strategy: str | tf.distribute.Strategy | None = None,
 ) -> Tuning:
     """Searches fusion, units of the fusion, and learning rate at random within a time limit, and keeps the best model.
 
@@ -71,6 +74,8 @@ def tune(
         time_limit: seconds, in all; the trial that it ends in is trained no further.
         max_trials: how many at most.
         seed: of the search and of every model.
+        strategy: to train on several devices, an object or the name of a kind: see `mk.distribute.strategy`; None for
+            the one whose scope is open.
 
     Raises:
         ImportError: without KerasTuner.
@@ -88,6 +93,8 @@ def tune(
         raise ImportError("mk.tune needs `pip install 'mmkeras[tune]'`.") from error
     if not time_limit > 0:
         raise ValueError(f"`time_limit` is a number of seconds. Received: time_limit={time_limit}")
+    strategy = get(strategy)
+    require_one_clock(strategy, "mk.tune")
     deadline = time.perf_counter() + time_limit
     choices = {name: fusion.get(name) for name in fusions}
     cache, rows, best = Cache(), [], {}
@@ -100,7 +107,7 @@ def tune(
         config = chosen.get_config()
         sized = type(chosen).from_config({**config, "units": size} if "units" in config else config)
         optimizer = keras.optimizers.Adam(CosineToEnd(rate))
-        return task.from_source(source, modalities, target, fusion=sized, optimizer=optimizer)
+        return task.from_source(source, modalities, target, fusion=sized, optimizer=optimizer, strategy=strategy)
 
     class Tuner(keras_tuner.Tuner):
         def run_trial(self, trial, **_):

@@ -1,3 +1,6 @@
+import resource
+import signal
+
 import keras
 import numpy as np
 import pytest
@@ -136,3 +139,74 @@ def test_moving_averages_and_accumulated_gradients_of_keras_change_what_is_learn
         model.fit(*make_rows(64), batch_size=32, verbose=0, shuffle=False)
         changes.append(np.abs(model.get_weights()[-2] - state[-2]).max())
     assert 0 < changes[1] < changes[0]
+
+
+class Interruption(Exception):
+    pass
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Ends training in the middle of an epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == (2, 1):
+            raise Interruption
+
+
+def fit_words(*callbacks, dropout=0.2):
+    """Weights and losses of a classifier of words, with a rate that falls, on rows in another order in each epoch."""
+    keras.utils.set_random_seed(0)
+    rows = mk.read([{"text": f"red {i % 7} tea {i % 3}", "label": "ab"[i % 2]} for i in range(43)], target="label")
+    model = mk.Classifier.from_source(rows, {"text": mk.Text()}, dropout=dropout)
+    history = model.fit(model.dataset(rows, 8, shuffle=True), epochs=4, verbose=0, callbacks=[*callbacks])
+    return model.get_weights(), history.history["loss"]
+
+
+# What Keras's own keeps does not hold the state of random generators.
+@pytest.mark.parametrize("make, dropout", [(mk.callbacks.Backup, 0.2), (keras.callbacks.BackupAndRestore, 0.0)])
+def test_an_interrupted_training_ends_as_undisturbed(tmp_path, make, dropout):
+    weights, losses = fit_words(dropout=dropout)
+    with pytest.raises(Interruption):
+        fit_words(make(str(tmp_path / "backup")), Interrupt(), dropout=dropout)
+    resumed, rest = fit_words(make(str(tmp_path / "backup")), dropout=dropout)
+    assert rest == losses[2:]
+    assert all(map(np.array_equal, weights, resumed))
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_full_disk_leaves_the_state_of_the_epoch_before(tmp_path):
+    class FillDisk(keras.callbacks.Callback):
+        """From the third epoch on no file may grow over a kilobyte."""
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
+
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+                assert [path.name for path in tmp_path.iterdir()] == ["000002.npz"]
+                raise Interruption
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signalled = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with (
+            pytest.warns(UserWarning, match="after epoch 3 could not be kept, and that of an earlier epoch stays"),
+            pytest.raises(Interruption),
+        ):
+            fit_words(mk.callbacks.Backup(tmp_path), FillDisk())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, signalled)
+    assert len(fit_words(mk.callbacks.Backup(tmp_path))[1]) == 2
+
+
+def test_the_backup_of_another_model_is_refused(model, tmp_path):
+    with pytest.raises(Interruption):
+        fit_words(mk.callbacks.Backup(tmp_path), Interrupt())
+    with pytest.raises(ValueError, match="000002.npz holds the state of another model"):
+        model.fit(*make_rows(64), epochs=3, verbose=0, callbacks=[mk.callbacks.Backup(tmp_path)])

@@ -4,9 +4,9 @@ import argparse
 import sys
 import warnings
 
-from mmkeras.cli import check, compare, demo, evaluate, export, fit, label, launch, predict
+from mmkeras.cli import check, compare, data_service, demo, evaluate, export, fit, label, launch, predict
 
-COMMANDS = (fit, evaluate, predict, export, compare, check, label, launch, demo)
+COMMANDS = (fit, evaluate, predict, export, compare, check, label, launch, data_service, demo)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -18,6 +18,7 @@ import tensorflow as tf
 from mmkeras import fusion as fusions
 from mmkeras.comparison import page
 from mmkeras.data import Source
+from mmkeras.distribute import enter, get
 from mmkeras.files import replacing
 from mmkeras.modalities import Modality
 from mmkeras.tasks import Classifier, Task
@@ -112,6 +113,7 @@ def compare(
     epochs: int = 10,
     batch_size: int = 64,
     folder: str | Path | None = None,
+    strategy: str | tf.distribute.Strategy | None = None,
     **kwargs,
 ) -> Comparison:
     """Trains every fusion and every single modality alike, and says what fusing brings.
@@ -129,6 +131,8 @@ def compare(
         epochs, batch_size: of every training.
         folder: where each training is written to (`comparison.json`); one that is there already is not done again. None
             for nowhere.
+        strategy: to train on several devices, an object or the name of a kind: see `mk.distribute.strategy`; None for
+            the one whose scope is open.
         kwargs: arguments of the task's constructor, the same for all.
 
     Raises:
@@ -147,7 +151,7 @@ def compare(
     if test is None:
         declared = task.make_target(train.target if target is None else target)
         train, test = train.split(test_size=_TEST_SHARE, stratify=declared.columns[0] if declared.has_classes else None)
-    bench = _Bench(train, test, modalities, target, task, epochs, batch_size, kwargs)
+    bench = _Bench(train, test, modalities, target, task, epochs, batch_size, kwargs, get(strategy))
     configs = {name: _describe_fusion(fusion) for name, (_, fusion, _) in candidates.items()}
     store = _Store(folder, {"candidates": configs, **bench.settings})
     total, started, trained = len(candidates) * seeds, time.perf_counter(), 0
@@ -195,10 +199,10 @@ def _attempt(bench, candidate, seed):
 class _Bench:
     """The rows, prepared once, and how each candidate is trained and measured on them."""
 
-    def __init__(self, train, test, modalities, target, task, epochs, batch_size, arguments):
+    def __init__(self, train, test, modalities, target, task, epochs, batch_size, arguments, strategy):
         whole = task.from_source(train, modalities, target, **arguments)
         self.task, self.modalities, self.target = task, whole.modalities, whole.target
-        self.epochs, self.arguments = epochs, arguments
+        self.epochs, self.arguments, self.strategy = epochs, arguments, strategy
         self.batches = whole.dataset(train, batch_size=batch_size, shuffle=True, cache=True)
         if not whole.has_target(test):
             raise ValueError(f"The rows to measure on have no {list(whole.target.columns)}. Received: test={test.name}")
@@ -219,8 +223,9 @@ class _Bench:
         keras.utils.set_random_seed(seed)
         chosen = {name: self.modalities[name] for name in names}
         copy = type(fusion).from_config(fusion.get_config())  # a layer belongs to one model
-        model = self.task(chosen, target=self.target, fusion=copy, **self.arguments)
-        model.compile_default()
+        with enter(self.strategy):
+            model = self.task(chosen, target=self.target, fusion=copy, **self.arguments)
+            model.compile_default()
         keys = set(model.input)
         batches = self.batches.map(lambda x, y: ({key: x[key] for key in keys}, y))
         started = time.perf_counter()

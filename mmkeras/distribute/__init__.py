@@ -2,4 +2,6 @@
 
 from mmkeras.distribute.model import DistributedModel as DistributedModel
 from mmkeras.distribute.strategies import enter as enter
+from mmkeras.distribute.strategies import get as get
+from mmkeras.distribute.strategies import require_one_clock as require_one_clock
 from mmkeras.distribute.strategies import strategy as strategy

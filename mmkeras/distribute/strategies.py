@@ -68,11 +68,28 @@ def strategy(kind: str = "auto", *, wait: float = 300.0) -> tf.distribute.Strate
     return made
 
 
+def get(given) -> tf.distribute.Strategy | None:
+    """A strategy as given, or by its `kind`; None for None."""
+    return strategy(given) if isinstance(given, str) else given
+
+
 def enter(given) -> contextlib.AbstractContextManager:
     """The scope of a strategy, or of a `kind` of it; of none where `given` is None."""
-    if given is None:
-        return contextlib.nullcontext()
-    return (strategy(given) if isinstance(given, str) else given).scope()
+    given = get(given)
+    return contextlib.nullcontext() if given is None else given.scope()
+
+
+def require_one_clock(given, what: str):
+    """Sees to it that nothing that is decided by a clock is trained on several workers, which have one each.
+
+    Raises:
+        ValueError: for a strategy of several workers.
+    """
+    if isinstance(given, tf.distribute.MultiWorkerMirroredStrategy):
+        raise ValueError(
+            f"{what} decides by the time that is left, which no two workers measure alike, so they would train other "
+            "models. Give it the strategy of one machine, or train one model on several workers by from_source and fit."
+        )
 
 
 def require_known_strategy():

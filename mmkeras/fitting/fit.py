@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from mmkeras._quiet import several_models
 from mmkeras.data import Source, read
+from mmkeras.distribute import enter, get, require_one_clock
 from mmkeras.fitting.plan import Plan, make_plan
 from mmkeras.fitting.report import make_report
 from mmkeras.fitting.run_file import write_run
@@ -41,6 +43,7 @@ def fit(
     folder: str | Path | None = None,
     resume: str | Path | None = None,
     allow_outside: bool = False,
+    strategy: str | tf.distribute.Strategy | None = None,
 ) -> Task:
     """A trained task from a table: decides what nobody said, trains within the time, and reports what it found.
 
@@ -71,6 +74,8 @@ def fit(
         resume: a folder that an interrupted call wrote to, with the same other arguments; goes on there. One that is
             not there yet is begun.
         allow_outside: whether a table may name files outside of its folder.
+        strategy: to train on several devices, an object or the name of a kind: see `mk.distribute.strategy`; None for
+            the one whose scope is open.
 
     Returns: a compiled `Classifier`, `Regressor` or `MultiTask`, whose `report` is a `FitReport`. An interruption
         (Ctrl-C) ends training, and the best model so far is returned.
@@ -90,6 +95,8 @@ def fit(
     started = time.perf_counter()
     if not time_limit > 0:
         raise ValueError(f"`time_limit` is a number of seconds. Received: time_limit={time_limit}")
+    strategy = get(strategy)
+    require_one_clock(strategy, "mk.fit")
     if folder is not None and resume is not None and Path(folder) != Path(resume):
         raise ValueError(f"`resume` is the folder that is written to. Received: folder={folder!r}, resume={resume!r}")
     arguments = {"source": source if isinstance(source, str | Path) else None, "target": target}
@@ -113,13 +120,14 @@ def fit(
             "seed": seed,
         }
         write_run(store.folder / _RUN, arguments)
-    trainer = Trainer(plan, seed, _fits_into_memory(plan))
+    trainer = Trainer(plan, seed, _fits_into_memory(plan), strategy)
     search = Search(trainer, store, time_limit, store.spent + time.perf_counter() - started)
     with several_models():
         search.run()
         for trial in search.find_trained():
             if trial.name not in trainer.models:
-                trainer.settle(trial, store.load(trial))
+                with enter(strategy):
+                    trainer.settle(trial, store.load(trial))
         best = search.find_best(search.find_trained())
         model = trainer.models[best.name]
         model.report = make_report(plan, trainer, search, best)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras import callbacks
+from mmkeras.distribute import enter
 from mmkeras.fitting.plan import Plan
 from mmkeras.metrics import is_lower_better
 from mmkeras.pipeline import Cache
@@ -71,10 +72,11 @@ class Trainer:
         plan: what was decided.
         seed: of the weights and of the order of the rows.
         keep_cells: whether prepared cells are kept in memory.
+        strategy: that the models are built under; None for the one that is open.
     """
 
-    def __init__(self, plan: Plan, seed: int, keep_cells: bool):
-        self.plan, self.seed = plan, seed
+    def __init__(self, plan: Plan, seed: int, keep_cells: bool, strategy=None):
+        self.plan, self.seed, self.strategy = plan, seed, strategy
         self.cache = Cache() if keep_cells else False
         self.truth = plan.target.encode(plan.validation.values(plan.target.columns))
         self.constant = self.measure(plan.target.answer_constantly(self.truth))
@@ -90,8 +92,9 @@ class Trainer:
         modalities = {name: plan.variants[name][encoder] for name, encoder in trial.inputs.items()}
         fusion = plan.fusions[trial.fusion] if trial.fusion else None
         fusion = type(fusion).from_config(fusion.get_config()) if fusion else None  # a layer belongs to one model
-        model = plan.task(modalities, target=plan.target, fusion=fusion)
-        model.compile_default()
+        with enter(self.strategy):
+            model = plan.task(modalities, target=plan.target, fusion=fusion)
+            model.compile_default()
         if self._monitored != "loss":
             metrics = dict.fromkeys([plan.metric, *plan.target.default_metrics])
             model.compile(model.optimizer, model.loss, metrics=list(metrics))

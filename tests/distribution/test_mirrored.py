@@ -16,6 +16,9 @@ JOBS = {
     # among the inputs.
     "pairs of text and image": {"case": "pairs", "rows": 41},
     "a table with weights of rows, a moving average": {"case": "table", "optimizer": {"use_ema": True}},
+}
+SLOW_JOBS = {
+    **JOBS,
     "aligned modalities, clipped gradients, rates by part, decay, weights of classes": {
         "case": "aligned",
         "rows": 13,
@@ -24,8 +27,8 @@ JOBS = {
         "rates": {"image": 0.1},
         "class_weight": True,
     },
+    "masked steps that are normalized": {"case": "sounds", "rows": 41, "batch_size": 10},
 }
-SLOW_JOBS = {**JOBS, "masked steps that are normalized": {"case": "sounds", "rows": 41, "batch_size": 10}}
 
 
 def find_differences(jobs, how, data, folder):
@@ -40,7 +43,7 @@ def test_two_devices_train_as_one(data, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["mirrored2", "mirrored4"])
-def test_four_devices_train_as_one(data, tmp_path, how):
+def test_several_devices_train_as_one(data, tmp_path, how):
     differences = find_differences(SLOW_JOBS, how, data, tmp_path)
     assert max(differences.values()) < TOLERANCE, differences
 
@@ -106,6 +109,32 @@ def test_what_several_devices_cannot_do_is_refused():
     told = json.loads(process.stdout.splitlines()[-1])
     assert told.pop("fits") is None
     assert {name: text for name, text in told.items() if WANTED[name] not in (text or "")} == {}
+
+
+SEARCHES = """
+import tempfile, keras, tensorflow as tf, mmkeras as mk
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = mk.distribute.strategy("mirrored")
+rows = mk.read([{"text": f"{w} {i % 7} tea", "a": i % 3, "label": w} for i, w in enumerate(["red", "blue"] * 40)])
+parts = {"text": mk.Text(), "a": mk.Tabular(["a"])}
+models = [mk.fit(rows, "label", time_limit=20, strategy=strategy)]
+mk.compare(rows, parts, "label", ["sum"], seeds=1, epochs=1, strategy=strategy)
+models += [mk.tune(rows, parts, "label", validation=rows, epochs=1, max_trials=1, strategy=strategy).model]
+posts = mk.Classifier.from_source(rows, parts, "label", strategy=strategy)
+mk.finetuning.freeze(posts, "text")
+cached = mk.finetuning.CachedTask(posts, tempfile.mkdtemp())
+cached.fit(cached.dataset(rows, 16), epochs=1, verbose=0)
+for model in [*models, posts]:
+    assert model.distribute_strategy is strategy
+    model.predict_rows([{"text": "red tea", "a": "1"}])
+"""
+
+
+@pytest.mark.slow
+def test_searches_and_caches_take_a_strategy():
+    process = subprocess.run([sys.executable, "-c", SEARCHES], capture_output=True, text=True, timeout=400)
+    assert process.returncode == 0, process.stderr
 
 
 def test_masked_normalization_counts_what_is_not_masked():
