@@ -1,5 +1,6 @@
 """Training on several devices and machines, by TensorFlow's own strategies, with the results of one device."""
 
+from mmkeras.distribute.cluster import is_chief as is_chief
 from mmkeras.distribute.model import DistributedModel as DistributedModel
 from mmkeras.distribute.strategies import enter as enter
 from mmkeras.distribute.strategies import get as get

@@ -66,6 +66,19 @@ def read_cluster() -> Cluster | None:
     return Cluster(tuple(address for *_, address in addresses), places.index(place))
 
 
+def is_chief() -> bool:
+    """Whether this process is the one of several workers that writes what is written once; True where it is alone.
+
+    Example:
+
+    >>> if mk.distribute.is_chief():
+    ...     print("here mk.export, and all that writes files")
+    here mk.export, and all that writes files
+    """
+    cluster = read_cluster()
+    return cluster is None or cluster.is_chief
+
+
 def wait_for_workers(cluster: Cluster, seconds: float):
     """Returns when every worker can be reached; TensorFlow by itself waits for an hour, and does not say for whom.
 

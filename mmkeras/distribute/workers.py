@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.callbacks import Backup
-from mmkeras.distribute.cluster import read_cluster
+from mmkeras.distribute.cluster import is_chief, read_cluster
 
 _WRITERS = (keras.callbacks.TensorBoard, keras.callbacks.CSVLogger, keras.callbacks.RemoteMonitor)
 
@@ -64,7 +64,7 @@ def write_once(callbacks: list, strategy: tf.distribute.Strategy) -> list:
     Other workers write checkpoints too, because variables are read by all together, but to a folder that is thrown
     away.
     """
-    if not has_workers(strategy) or read_cluster().is_chief:
+    if not has_workers(strategy) or is_chief():
         return callbacks
     kept = [callback for callback in callbacks if not isinstance(callback, _WRITERS)]
     for callback in kept:

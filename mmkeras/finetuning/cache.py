@@ -70,6 +70,7 @@ class CachedTask(DistributedModel, keras.Model):
         if not task.compiled:
             raise ValueError("CachedTask trains with the loss and the optimizer of the task: `compile` it first.")
         super().__init__(name=f"{task.name}_cached")
+        self._distribute_strategy = task._distribute_strategy  # also where its scope is not open here
         encoded = {_name_feature(name, key): task.backbone.encoded[name][key] for name in frozen for key in FEATURES}
         own = {name: tensor for name, tensor in task.input.items() if name not in _list_tensors(task, frozen)}
         inputs = {tensor.name: tensor for tensor in (*encoded.values(), *own.values())}  # which Keras calls them
@@ -79,7 +80,8 @@ class CachedTask(DistributedModel, keras.Model):
         self.frozen = tuple(frozen)
         self.folder = Path(folder)
         config = keras.saving.deserialize_keras_object(task.get_compile_config())
-        self.compile(**{**config, "optimizer": task.optimizer})
+        with self.distribute_strategy.scope():
+            self.compile(**{**config, "optimizer": task.optimizer})
 
     def call(self, inputs, training=None):
         count = ops.shape(inputs[_name_feature(self.frozen[0], "present")])[0]

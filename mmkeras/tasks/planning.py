@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from mmkeras.callbacks import Resume, StopAtNaN
-from mmkeras.distribute.cluster import read_cluster
+from mmkeras.distribute.cluster import is_chief
 from mmkeras.distribute.workers import has_workers, require_same, write_once
 from mmkeras.schedules import CosineToEnd, count_steps
 
@@ -25,7 +25,7 @@ def plan_fit(model: keras.Model, x, y, batch_size, epochs, kwargs) -> dict:
     strategy = model.distribute_strategy
     if has_workers(strategy):
         require_same(strategy, describe_training(model, x, batch_size, epochs))
-        if not read_cluster().is_chief:
+        if not is_chief():
             kwargs = {**kwargs, "verbose": 0}
     callbacks = kwargs.get("callbacks")
     if isinstance(callbacks, keras.callbacks.CallbackList):

@@ -34,6 +34,8 @@ def test_several_workers_train_as_one(data, tmp_path, workers):
 @pytest.mark.slow
 def test_the_chief_dies_and_training_goes_on(data, tmp_path):
     job = {"case": "table", "backup": str(tmp_path / "backup"), "dies_in_epoch": 1, "worker_that_dies": 0}
+    job["export"] = str(tmp_path / "artifacts")
     ((chief, worker),), printed = launch_jobs([job], 2, data, tmp_path, restarts=1)
     assert "worker 0 was ended by SIGKILL" in printed
+    assert (tmp_path / "artifacts" / "report.json").exists()
     assert compare(chief, worker) == 0

@@ -95,7 +95,7 @@ def run(job, mk, keras, np, tf):
     measured = model.evaluate(model.dataset(source, 16), verbose=0, return_dict=True)
     found |= {f"measured {name}": value for name, value in measured.items()}
     np.savez(job["out"], **found)
-    if options["export"]:
+    if options["export"] and mk.distribute.is_chief():
         with strategy.scope():
             mk.export(model, options["export"], rows=source)
 
