@@ -177,7 +177,8 @@ class Backup(keras.callbacks.Callback):
         """Of the model, its random generators, and the optimizer."""
         model = self.model
         if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
+            with model.distribute_strategy.scope():
+                model.optimizer.build(model.trainable_variables)
         metrics = {id(variable) for variable in model.metrics_variables}
         own = [variable for variable in model.variables if id(variable) not in metrics]
         return [*own, *model.optimizer.variables]

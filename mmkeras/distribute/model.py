@@ -79,6 +79,12 @@ class DistributedModel:
             iterator, data_batch = None, tf.nest.map_structure(_find_spec_of_a_replica, specs)
         super()._maybe_symbolic_build(iterator, data_batch)
 
+    def predict_on_batch(self, x):
+        # Keras gives every replica the whole batch, and returns the answers of all, one after the other
+        # (TensorFlowTrainer.predict_on_batch, "concat").
+        outputs, rows = super().predict_on_batch(x), len(keras.tree.flatten(x)[0])
+        return keras.tree.map_structure(lambda array: array[:rows], outputs)
+
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         # With several workers Keras reduces metrics along their first axis, which scalars do not have (trainer.py,
         # reduce_per_replica, `strategy.reduce("MEAN", v, axis=0)`): each gets one.

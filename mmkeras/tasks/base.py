@@ -316,9 +316,10 @@ class Task(DistributedModel, RowModel):
 
     def compile_from_config(self, config):
         """Keras's, which leaves out models with a `compile` of their own."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None and self.built:
-            self.optimizer.build(self.trainable_variables)
+        with self.distribute_strategy.scope():
+            self.compile(**keras.saving.deserialize_keras_object(config))
+            if self.optimizer is not None and self.built:
+                self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
         """Keras's; a `CosineToEnd` is told how many steps there will be.

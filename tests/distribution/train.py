@@ -5,6 +5,7 @@ of several "workers" by TF_CONFIG; and in which `.npz` file what it found goes (
 the worker). The rest are `OPTIONS`.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -96,7 +97,8 @@ def run(job, mk, keras, np, tf):
     found |= {f"measured {name}": value for name, value in measured.items()}
     np.savez(job["out"], **found)
     if options["export"] and mk.distribute.is_chief():
-        with strategy.scope():
+        # Where it may be open; of several workers one alone can make no variables under it.
+        with contextlib.nullcontext() if job["how"] == "workers" else strategy.scope():
             mk.export(model, options["export"], rows=source)
 
 
