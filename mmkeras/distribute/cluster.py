@@ -23,11 +23,6 @@ class Cluster:
     addresses: tuple[str, ...]
     index: int
 
-    @property
-    def is_chief(self) -> bool:
-        """Whether this worker writes what is written once."""
-        return self.index == 0
-
 
 def read_cluster() -> Cluster | None:
     """The cluster of the environment variable `TF_CONFIG`; None without it.
@@ -76,7 +71,7 @@ def is_chief() -> bool:
     here mk.export, and all that writes files
     """
     cluster = read_cluster()
-    return cluster is None or cluster.is_chief
+    return cluster is None or cluster.index == 0
 
 
 def wait_for_workers(cluster: Cluster, seconds: float):

@@ -23,8 +23,8 @@ def serve(workers: int, port: int = 0, journal: str | Path | None = None):
     Args:
         workers: processes that prepare rows.
         port: of the dispatcher; 0 for any free one.
-        journal: folder in which the dispatcher writes what it has handed out, so that no row is lost when it dies; None
-            for one that ends with the service.
+        journal: folder in which the dispatcher writes what it has handed out, so that it goes on there when it dies,
+            and no row comes twice (those on their way are lost); None for one that ends with the service.
 
     Raises:
         ValueError: for fewer than one worker.

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from mmkeras.distribute.replicas import average_rows, clip_the_sum, synchronize
+from mmkeras.distribute.replicas import clip_the_sum, synchronize
 from mmkeras.distribute.strategies import require_known_strategy
 
 _MEANS = ("sum_over_batch_size", "mean")
@@ -65,10 +65,6 @@ class DistributedModel:
                 f"another. Build the model under the scope too: from_source(..., strategy=...). "
                 f"Received: a model of {type(own).__name__ if own else 'no strategy'}"
             )
-
-    def _average_over_replicas(self, loss, y_pred):
-        """The loss of the rows of this replica to that of the rows of all; see `replicas.average_rows`."""
-        return average_rows(loss, tf.shape(keras.tree.flatten(y_pred)[0])[0])
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # Keras builds by the mean of the first batch over the replicas (TensorFlowTrainer._maybe_symbolic_build,

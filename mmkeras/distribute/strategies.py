@@ -54,10 +54,8 @@ def strategy(kind: str = "auto", *, wait: float = 300.0) -> tf.distribute.Strate
     elif kind == "mirrored" or (kind == "auto" and len(devices) > 1):
         devices = devices or tf.config.list_logical_devices("CPU")
         made = tf.distribute.MirroredStrategy([device.name for device in devices])
-        reason = (
-            f"there are {len(devices)} devices ({devices[0].device_type})" if kind == "auto" else "it was asked for"
-        )
-        reason += "" if kind == "auto" else f", on {len(devices)} devices ({devices[0].device_type})"
+        found = f"{len(devices)} devices ({devices[0].device_type})"
+        reason = f"there are {found}" if kind == "auto" else f"it was asked for, on {found}"
         kind = "mirrored"
     else:
         made = tf.distribute.get_strategy()

@@ -13,7 +13,7 @@ from mmkeras.data.names import name_uniquely, refuse_unknown
 from mmkeras.data.numbers import parse_number
 from mmkeras.data.report import Finding
 from mmkeras.distribute import DistributedModel, enter
-from mmkeras.distribute.replicas import count_replicas, gather_rows
+from mmkeras.distribute.replicas import average_rows, count_replicas, gather_rows
 from mmkeras.distribute.strategies import require_same_strategy
 from mmkeras.features import FEATURES
 from mmkeras.fusion.base import WHOLE
@@ -347,7 +347,8 @@ class Task(DistributedModel, RowModel):
         """Keras's, on what the target prepared of truth and output; in training with the losses of each modality alone
         and of their alignment. Of rows that were mixed it is the mean by their shares.
         """
-        return self._average_over_replicas(self._compute_own_loss(x, y, y_pred, sample_weight, training), y_pred)
+        loss = self._compute_own_loss(x, y, y_pred, sample_weight, training)
+        return average_rows(loss, tf.shape(keras.tree.flatten(y_pred)[0])[0])
 
     def _compute_own_loss(self, x, y, y_pred, sample_weight, training):
         """Of the rows of this replica, divided by the number of replicas, as Keras's losses all are."""
