@@ -3,12 +3,13 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-compat lint bench clean
+.PHONY: demo test test-docs test-slow test-compat lint bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo         train, export and prove a model; writes demo/report.html"
 	@echo "make test         run the tests"
+	@echo "make test-docs    run the examples of the README, of the pages and of the commands"
 	@echo "make test-slow    run the slow tests"
 	@echo "make test-compat  run the tests marked compat with TensorFlow 2.16, in .venv-compat"
 	@echo "make lint         check form and style"
@@ -25,6 +26,9 @@ ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=
 
 test: $(VENV)/installed-dev
 	@$(ONE_THREAD) $(BIN)/python $(PYTEST)
+
+test-docs: $(VENV)/installed-dev
+	@$(ONE_THREAD) $(BIN)/python $(PYTEST) -m docs
 
 test-slow: $(VENV)/installed-dev
 	@$(BIN)/python -m pytest --durations 10 -m slow

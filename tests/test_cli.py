@@ -8,7 +8,7 @@ import pytest
 
 from mmkeras.cli import main
 
-pytestmark = pytest.mark.compat
+pytestmark = [pytest.mark.compat, pytest.mark.docs]
 
 
 @pytest.fixture(scope="module")

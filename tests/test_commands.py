@@ -13,6 +13,8 @@ import mmkeras as mk
 from mmkeras.cli import COMMANDS, build_parser, main
 from mmkeras.fitting import read_run
 
+pytestmark = pytest.mark.docs
+
 WAITS = ("data-service", "label", "demo")  # for somebody at the page; for minutes: their examples run elsewhere
 
 

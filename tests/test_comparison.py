@@ -7,6 +7,8 @@ import mmkeras as mk
 from mmkeras import cli
 from mmkeras.comparison.compare import MISSING_RATES, _Bench
 
+pytestmark = pytest.mark.slow
+
 MODALITIES = {"left": mk.Tabular(categories=["a"]), "right": mk.Tabular(categories=["b"])}
 
 

@@ -6,10 +6,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from presets import save_text_preset
 
 import mmkeras as mk
+
+pytestmark = pytest.mark.docs
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -42,7 +42,9 @@ def build(rows, fusion, frozen=("image", "text")):
     return model
 
 
-@pytest.mark.parametrize("fusion", ["gated", pytest.param("cross_attention", marks=pytest.mark.slow), "mean_logits"])
+@pytest.mark.parametrize(
+    "fusion", ["gated", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cross_attention", "mean_logits"))]
+)
 def test_training_with_the_cache_is_training_without(fusion, tmp_path):
     rows, valid = make_rows(48), make_rows(16)
     plain = build(rows, fusion)

@@ -12,6 +12,8 @@ import pytest
 import mmkeras as mk
 from mmkeras.exporting.formats import FORMATS
 
+pytestmark = pytest.mark.docs
+
 README = Path(__file__).parents[1] / "README.md"
 
 

@@ -20,6 +20,7 @@ def source(tmp_path_factory):
     return mk.read(rows, target="label", folder=folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [mk.recipes.mm_cnn, mk.recipes.mm_rnn])
 def test_a_model_of_named_columns_learns(recipe, source):
     keras.utils.set_random_seed(0)

@@ -13,6 +13,7 @@ def make_rows(count, seed):
 MODALITIES = {name: mk.Tabular([name], encoder=mk.encoders.TabularMLP(units=8, dropout=0)) for name in "ab"}
 
 
+@pytest.mark.slow
 def test_the_best_of_some_models_is_found():
     train, valid = make_rows(400, 0), make_rows(200, 1)
     found = mk.tune(

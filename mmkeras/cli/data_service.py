@@ -11,7 +11,7 @@ def add(commands):
     )
     service.add_argument("--workers", type=int, required=True, help="processes that prepare rows")
     service.add_argument("--port", type=int, default=0, help="of the dispatcher (default: any free one)")
-    service.add_argument("--journal", metavar="FOLDER", help="where the dispatcher remembers what it has handed out")
+    service.add_argument("--journal", metavar="FOLDER", help="where the dispatcher remembers what goes on")
     service.set_defaults(run=run)
 
 

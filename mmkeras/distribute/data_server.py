@@ -1,7 +1,7 @@
 """One server of a tf.data service, in a process of its own: python -m mmkeras.distribute.data_server <JSON>.
 
-The JSON holds `kind`, "dispatcher" or "worker", and `port`; of a dispatcher the folder of its `journal`, of a worker
-the address of its `dispatcher`.
+The JSON holds `kind`, "dispatcher" or "worker", and `port`; of a dispatcher the folder of its `journal` and the
+addresses of its `workers`, of a worker the address of its `dispatcher`.
 """
 
 import json
@@ -15,9 +15,14 @@ def main():
 
     options = json.loads(sys.argv[1])
     if options["kind"] == "dispatcher":
-        # The journal says which rows were handed out, so that a dispatcher that was started again goes on with it.
+        # Workers are known beforehand: each has rows of its own, which it prepares again when it was started again.
+        # The journal says who is at what, so that a dispatcher that was started again goes on with it.
         config = service.DispatcherConfig(
-            port=options["port"], work_dir=options["journal"], fault_tolerant_mode=True, job_gc_check_interval_ms=60_000
+            port=options["port"],
+            work_dir=options["journal"],
+            fault_tolerant_mode=True,
+            worker_addresses=options["workers"],
+            job_gc_check_interval_ms=60_000,
         )
         server = service.DispatchServer(config)
     else:

@@ -23,8 +23,8 @@ def serve(workers: int, port: int = 0, journal: str | Path | None = None):
     Args:
         workers: processes that prepare rows.
         port: of the dispatcher; 0 for any free one.
-        journal: folder in which the dispatcher writes what it has handed out, so that it goes on there when it dies,
-            and no row comes twice (those on their way are lost); None for one that ends with the service.
+        journal: folder in which the dispatcher writes what goes on, so that it continues there when it dies; None for
+            one that ends with the service.
 
     Raises:
         ValueError: for fewer than one worker.
@@ -50,7 +50,9 @@ def _running(workers, port, journal) -> Iterator[dict]:
     ports = find_ports(workers + 1)
     port = port or ports[0]
     address = f"localhost:{port}"
-    jobs = [("dispatcher", {"kind": "dispatcher", "port": port, "journal": str(Path(journal).absolute())})]
+    addresses = [f"localhost:{each}" for each in ports[1:]]
+    dispatcher = {"port": port, "journal": str(Path(journal).absolute()), "workers": addresses}
+    jobs = [("dispatcher", {"kind": "dispatcher", **dispatcher})]
     jobs += [
         (f"worker {index}", {"kind": "worker", "port": each, "dispatcher": address})
         for index, each in enumerate(ports[1:])

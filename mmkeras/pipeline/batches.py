@@ -68,8 +68,9 @@ class DatasetOptions:
         seed: of the shuffle.
         deterministic: keep the order of the rows, or, when shuffled, the one that the seed gives; else rows come as
             they are ready, which may be faster.
-        data_service: address of a tf.data service whose workers prepare the rows, such as `grpc://host:5000`. Every row
-            arrives once, in no certain order.
+        data_service: address of a tf.data service whose servers prepare the rows, such as `grpc://host:5000`. Every row
+            arrives once, in no certain order. A dispatcher other than that of `mmkeras data-service` has to know its
+            servers beforehand (`worker_addresses`).
         job_name: of what several trainers share of that service, each row going to one of them; a model that is
             trained by several workers chooses one.
     """
@@ -160,20 +161,31 @@ def build_dataset(
         rows, prepare_row, prepare_batch = _with_cache(columns, preprocessor, cache)
     else:
         rows, prepare_row, prepare_batch = _without_cache(columns, preprocessor, options.data_service)
-    dataset = tf.data.Dataset.from_tensor_slices((rows, *(targets or ())))
+    count = len(next(iter(columns.values())))
+    dataset = share_rows(tf.data.Dataset.from_tensor_slices((rows, *(targets or ()), np.arange(count))), options)
     if options.shuffle:
-        dataset = dataset.shuffle(len(dataset), seed=options.seed)  # of texts, paths or positions: nothing large
+        dataset = dataset.shuffle(count, seed=options.seed)  # of texts, paths or positions: nothing large
     if prepare_row is not None:
         dataset = dataset.map(_on_inputs(prepare_row), num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(options.batch_size)
-    dataset = dataset.map(_on_inputs(prepare_batch, targets is None), num_parallel_calls=tf.data.AUTOTUNE)
-    return finish(dataset, options)
+    dataset = dataset.map(_on_inputs(prepare_batch), num_parallel_calls=tf.data.AUTOTUNE)
+    return finish(dataset, options, count)
 
 
-def finish(dataset: tf.data.Dataset, options: DatasetOptions, by_file: bool = False) -> tf.data.Dataset:
+def share_rows(dataset: tf.data.Dataset, options: DatasetOptions) -> tf.data.Dataset:
+    """What a dataset begins with: of several servers of a tf.data service each has rows, or files, of its own."""
+    if options.data_service is None:
+        return dataset
+    return dataset.shard(tf.data.experimental.SHARD_HINT, tf.data.experimental.SHARD_HINT)
+
+
+def finish(dataset: tf.data.Dataset, options: DatasetOptions, count: int, by_file: bool = False) -> tf.data.Dataset:
     """What every dataset of batches ends with: where it is made, in which order, and ahead of its use.
 
     Of several workers each takes its part of every batch, or, `by_file`, the batches of its own files.
+
+    Args:
+        dataset: of batches, each with the positions of its rows, below `count`, as the last part, which goes here.
     """
     tf_options = tf.data.Options()
     tf_options.deterministic = options.deterministic
@@ -184,15 +196,27 @@ def finish(dataset: tf.data.Dataset, options: DatasetOptions, by_file: bool = Fa
     tf_options.experimental_distribute.auto_shard_policy = policies.FILE if by_file else policies.DATA
     dataset = dataset.with_options(tf_options)
     if options.data_service is not None:
-        # Each row goes to one worker only: workers share the rows among themselves as they ask for more.
-        policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
-        dataset = dataset.apply(tf.data.experimental.service.distribute(policy, options.data_service, options.job_name))
-    return dataset.prefetch(tf.data.AUTOTUNE)
+        service = tf.data.experimental.service
+        dataset = dataset.apply(service.distribute(service.ShardingPolicy.HINT, options.data_service, options.job_name))
+        dataset = _drop_repeated(dataset, count)
+    return dataset.map(lambda *parts: parts[0] if len(parts) == 2 else parts[:-1]).prefetch(tf.data.AUTOTUNE)
 
 
-def _on_inputs(function, alone=False):
-    """`function` of the first part of an element; alone, without what follows."""
-    return lambda inputs, *rest: function(inputs) if alone else (function(inputs), *rest)
+def _drop_repeated(dataset, count):
+    """Without rows that came before: a server that was started again begins anew with those that are its own."""
+
+    def look(seen, parts):
+        is_new = ~tf.gather(seen, parts[-1])
+        seen = tf.tensor_scatter_nd_update(seen, parts[-1][:, None], tf.ones_like(is_new))
+        return seen, tf.nest.map_structure(lambda tensor: tf.boolean_mask(tensor, is_new), parts)
+
+    dataset = dataset.scan(tf.zeros(count, tf.bool), look)
+    return dataset.filter(lambda *parts: tf.size(parts[-1]) > 0)
+
+
+def _on_inputs(function):
+    """`function` of the first part of an element."""
+    return lambda inputs, *rest: (function(inputs), *rest)
 
 
 def _source_key(name):

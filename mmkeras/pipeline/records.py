@@ -19,7 +19,7 @@ from mmkeras.data.cells import is_nothing
 from mmkeras.data.report import Finding
 from mmkeras.distribute.cluster import read_cluster
 from mmkeras.files import replacing
-from mmkeras.pipeline.batches import DatasetOptions, finish
+from mmkeras.pipeline.batches import DatasetOptions, finish, share_rows
 from mmkeras.pipeline.check import check_rows
 
 _INDEX, _ROWS, _REJECTED = "records.json", "rows.jsonl", "rejected.jsonl"
@@ -107,9 +107,9 @@ class Records(Source):
         self.require(row_preprocessor)
         if targets is not None and not isinstance(targets, tuple):
             targets = (targets,)
-        dataset = tf.data.Dataset.from_tensor_slices([str(path) for path in self.shards])
+        dataset = share_rows(tf.data.Dataset.from_tensor_slices([str(path) for path in self.shards]), options)
         if options.shuffle:
-            dataset = dataset.shuffle(len(dataset), seed=options.seed)
+            dataset = dataset.shuffle(len(self.shards), seed=options.seed)
             dataset = dataset.interleave(
                 tf.data.TFRecordDataset, _SHARDS_AT_A_TIME, num_parallel_calls=_SHARDS_AT_A_TIME
             )
@@ -125,7 +125,7 @@ class Records(Source):
         dataset = dataset.batch(options.batch_size).map(parser.parse, num_parallel_calls=tf.data.AUTOTUNE)
         cluster = read_cluster()
         by_file = cluster is not None and 1 < len(cluster.addresses) <= len(self.shards)
-        dataset = finish(dataset, options, by_file)
+        dataset = finish(dataset, options, len(self), by_file)
         if options.data_service is None and not by_file:
             dataset = dataset.apply(tf.data.experimental.assert_cardinality(-(-len(self) // options.batch_size)))
         return dataset
@@ -173,11 +173,8 @@ class _Parser:
                 batch[names[part]] = _decode_tensors(parsed[key], specs[part])
             batch[names["present"]] = tf.strings.length(parsed[name]) > 0
         tensors = self.row_preprocessor.prepare_batch(batch)
-        return (
-            tensors
-            if self.targets is None
-            else (tensors, *tf.nest.map_structure(lambda array: tf.gather(array, index), self.targets))
-        )
+        targets = tf.nest.map_structure(lambda array: tf.gather(array, index), self.targets or ())
+        return tensors, *targets, index
 
 
 def _list_parts(name, preprocessor):

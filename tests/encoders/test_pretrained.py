@@ -116,6 +116,7 @@ def every_text():
     }
 
 
+@pytest.mark.slow
 def test_a_saved_model_is_the_same_in_another_process_without_the_presets(source, every_text):
     texts = {family: every_text[family] for family in ("bert", "gpt2")}
     backbone = mk.Backbone.from_source(source, texts, fusion="sum", dtype="mixed_bfloat16")

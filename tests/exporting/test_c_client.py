@@ -16,6 +16,7 @@ TEXT_OPS = Path(importlib.util.find_spec("tensorflow_text").submodule_search_loc
 
 pytestmark = [
     pytest.mark.compat,
+    pytest.mark.slow,
     pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no C compiler: gcc is not installed"),
 ]
 

@@ -10,6 +10,8 @@ import pytest
 import mmkeras as mk
 from mmkeras.fitting.trials import Trainer
 
+pytestmark = pytest.mark.slow
+
 MODALITIES = {"word": mk.Text(encoder=mk.encoders.TextCNN(units=16)), "size": mk.Tabular(numbers=["size"])}
 ARGUMENTS = dict(target="label", modalities=MODALITIES, fusions=["gated"], seed=1)
 

@@ -57,6 +57,7 @@ def test_mixed_precision_computes_in_half_and_keeps_its_weights_whole(fusion):
     assert np.abs(expected - tf.cast(output["pooled"], "float32")).max() < 0.05 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 @every_fusion
 def test_it_learns_what_no_single_modality_can_tell(fusion):
     """Exclusive or of two bits, one in each modality."""

@@ -10,6 +10,7 @@ import tensorflow as tf
 from media_files import write_sound, write_video
 
 import mmkeras as mk
+from mmkeras.distribute.launch import find_ports
 
 # The clips are longer than what the model hears, and a vocabulary knows few words.
 pytestmark = pytest.mark.filterwarnings("ignore:.* kept")
@@ -232,9 +233,14 @@ def test_a_loop_of_links_is_named(tmp_path):
 
 def test_a_service_prepares_every_row_once(model, records, source, tmp_path):
     service = tf.data.experimental.service
-    dispatcher = service.DispatchServer(service.DispatcherConfig(port=0))
+    ports = find_ports(2)
+    addresses = [f"localhost:{port}" for port in ports]
+    dispatcher = service.DispatchServer(service.DispatcherConfig(port=0, worker_addresses=addresses))
     address = dispatcher.target.split("://")[1]
-    workers = [service.WorkerServer(service.WorkerConfig(dispatcher_address=address)) for _ in range(2)]
+    workers = [
+        service.WorkerServer(service.WorkerConfig(address, worker_address=each, port=port))
+        for each, port in zip(addresses, ports, strict=True)
+    ]
     tensors, targets = collect(model.dataset(records, batch_size=2, data_service=dispatcher.target))
     expected = collect(model.dataset(records))
     rows = [image.tobytes() + sound.tobytes() for image, sound in zip(tensors["image"], tensors["sound"], strict=True)]

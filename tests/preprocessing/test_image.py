@@ -51,7 +51,7 @@ def explain(cell, image):
     return image.compile_cell(image.explain_file)(cell).numpy().decode()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(st.sampled_from(["PNG", "JPEG"]), st.data())
 def test_damaged_files_give_a_problem_or_pixels_and_no_crash(format, data):
     good = bytearray(encode(PIXELS, format))

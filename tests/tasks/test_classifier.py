@@ -43,6 +43,7 @@ def test_it_learns(trained, test):
     assert accuracy > 0.6  # the most frequent answer has 36 %
 
 
+@pytest.mark.slow
 def test_fused_beats_each_modality_alone(train, test, trained):
     """On rows that neither question nor image can answer alone."""
     asked = [i for i, text in enumerate(test.texts("question")) if text.startswith("what")]
@@ -142,6 +143,7 @@ def test_declarations_serve_several_models(few, modalities):
     assert model.modalities["question"].preprocessor.vocabulary is not None
 
 
+@pytest.mark.slow
 def test_mixed_precision_answers_in_float32(few, modalities):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

@@ -7,6 +7,8 @@ import tensorflow as tf
 import mmkeras as mk
 from mmkeras.testing import check_reload
 
+pytestmark = pytest.mark.slow
+
 COUNT = 90
 
 

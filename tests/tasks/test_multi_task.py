@@ -80,6 +80,7 @@ def test_it_survives_saving(trained, source):
     check_reload(trained, {name: tensor.numpy() for name, tensor in inputs.items()})
 
 
+@pytest.mark.slow
 def test_every_artifact_answers_as_the_model_does(trained, source, tmp_path):
     report = mk.export(trained, tmp_path / "artifacts", ["saved_model", "tflite", "onnx"], rows=source)
     assert {artifact.format: artifact.agreement for artifact in report.artifacts} == {

@@ -66,6 +66,7 @@ def test_it_is_the_same_after_save_and_load_in_a_fresh_process(trained, source):
     check_reload(trained, {name: tensor.numpy() for name, tensor in batch.items()})
 
 
+@pytest.mark.slow
 def test_two_numbers_are_exported_in_all_formats(trained, source, tmp_path):
     report = mk.export(trained, tmp_path / "artifacts", rows=source)
     assert [artifact.format for artifact in report.artifacts] == [
