@@ -33,7 +33,8 @@ LEAST_RATIO = 0.97
 
 def build_by_mmkeras(vocabulary):
     text = mk.Text(mk.tokenizers.WordPiece(vocabulary), sequence_length=WORDS)
-    modalities = {"question": text, "image": mk.Image(size=SIZE)}
+    image = mk.Image(size=SIZE, encoder=mk.encoders.ImageCNN(is_strided=True))
+    modalities = {"question": text, "image": image}
     return mk.Classifier(modalities, [str(i) for i in range(CLASSES)], mk.fusion.Product(units=UNITS))
 
 
