@@ -64,11 +64,11 @@ def main():
         key = {"job": job, "workers": workers}
         if not any(key.items() <= run.items() for run in runs):
             runs.append({**key, "found": measure(job, workers)})
-            facts = write_runs(path, commit, runs)
+            write_runs(path, commit, runs)
             print(runs[-1], flush=True)
     text = format_tables(runs)
     if not is_quick:
-        write_section("Scaling", f"`python benchmarks/scaling.py`. {facts if runs else ''}\n\n{text}")
+        write_section("Scaling", f"`python benchmarks/scaling.py`. {write_runs(path, commit, runs)}\n\n{text}")
     print(text)
 
 
