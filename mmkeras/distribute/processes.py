@@ -50,7 +50,8 @@ class Process:
     def _copy_lines(self):
         for line in self._process.stdout:
             text = line.decode("utf-8", "replace").rstrip("\r\n")
-            print(f"[{self.name}] {text}", flush=True)
+            # In one piece: lines of several processes are printed at once.
+            print(f"[{self.name}] {text}\n", end="", flush=True)
 
     def end(self):
         """Ends it, and what it has started."""
