@@ -1,7 +1,7 @@
 """One server of a tf.data service, in a process of its own: python -m mmkeras.distribute.data_server <JSON>.
 
 The JSON holds `kind`, "dispatcher" or "worker", and `port`; of a dispatcher the folder of its `journal` and the
-addresses of its `workers`, of a worker the address of its `dispatcher`.
+addresses of its `workers`, of a worker its own `address` among these and that of its `dispatcher`.
 """
 
 import json
@@ -28,7 +28,7 @@ def main():
     else:
         config = service.WorkerConfig(
             dispatcher_address=options["dispatcher"],
-            worker_address=f"localhost:{options['port']}",
+            worker_address=options["address"],
             port=options["port"],
         )
         server = service.WorkerServer(config)

@@ -54,8 +54,8 @@ def _running(workers, port, journal) -> Iterator[dict]:
     dispatcher = {"port": port, "journal": str(Path(journal).absolute()), "workers": addresses}
     jobs = [("dispatcher", {"kind": "dispatcher", **dispatcher})]
     jobs += [
-        (f"worker {index}", {"kind": "worker", "port": each, "dispatcher": address})
-        for index, each in enumerate(ports[1:])
+        (f"worker {index}", {"kind": "worker", "port": each, "address": own, "dispatcher": address})
+        for index, (each, own) in enumerate(zip(ports[1:], addresses, strict=True))
     ]
     running = {}
     try:
