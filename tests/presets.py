@@ -79,6 +79,7 @@ def make_text_preset(family):
         hidden_dim=8,
         intermediate_dim=16,
         max_sequence_length=64,
+        dropout=0,
         **own.get(family, {}),
     )
     return backbone, tokenizer

@@ -28,6 +28,14 @@ def run_jobs(jobs, data, folder):
 
 def launch_jobs(jobs, workers, data, folder, restarts=0):
     """What each worker found of each of the jobs, by `mmkeras launch`; and what that printed."""
+    status, printed = try_jobs(jobs, workers, data, folder, restarts)
+    assert status == 0, printed
+    names = [str(folder / f"{index}-{{}}.npz") for index in range(len(jobs))]
+    return [[dict(np.load(name.format(index))) for index in range(workers)] for name in names], printed
+
+
+def try_jobs(jobs, workers, data, folder, restarts=0):
+    """The exit code of `mmkeras launch`, and what it printed."""
     jobs = [{"out": str(folder / f"{index}-WORKER.npz"), "how": "workers", **job} for index, job in enumerate(jobs)]
     command = [sys.executable, "-m", "mmkeras", "launch", "--workers", str(workers), "--restarts", str(restarts), "--"]
     process = subprocess.run(
@@ -38,9 +46,7 @@ def launch_jobs(jobs, workers, data, folder, restarts=0):
         env={**os.environ, "MMKERAS_TEST_DATA": str(data)},
         timeout=SECONDS,
     )
-    assert process.returncode == 0, process.stdout
-    found = [[dict(np.load(job["out"].replace("WORKER", str(index)))) for index in range(workers)] for job in jobs]
-    return found, process.stdout
+    return process.returncode, process.stdout
 
 
 def compare(one, other):

@@ -65,7 +65,7 @@ class DatasetOptions:
         batch_size: rows a batch; the last one may be smaller.
         shuffle: another order in every epoch.
         cache: prepare every distinct cell once and keep it in memory; or the `Cache` to keep it in.
-        seed: of the shuffle.
+        seed: of the shuffle; with a data service the time counts too.
         deterministic: keep the order of the rows, or, when shuffled, the one that the seed gives; else rows come as
             they are ready, which may be faster.
         data_service: address of a tf.data service whose servers prepare the rows, such as `grpc://host:5000`. Every row
@@ -163,8 +163,7 @@ def build_dataset(
         rows, prepare_row, prepare_batch = _without_cache(columns, preprocessor, options.data_service)
     count = len(next(iter(columns.values())))
     dataset = share_rows(tf.data.Dataset.from_tensor_slices((rows, *(targets or ()), np.arange(count))), options)
-    if options.shuffle:
-        dataset = dataset.shuffle(count, seed=options.seed)  # of texts, paths or positions: nothing large
+    dataset = shuffle_rows(dataset, count, options)  # of texts, paths or positions: nothing large
     if prepare_row is not None:
         dataset = dataset.map(_on_inputs(prepare_row), num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(options.batch_size)
@@ -177,6 +176,22 @@ def share_rows(dataset: tf.data.Dataset, options: DatasetOptions) -> tf.data.Dat
     if options.data_service is None:
         return dataset
     return dataset.shard(tf.data.experimental.SHARD_HINT, tf.data.experimental.SHARD_HINT)
+
+
+def shuffle_rows(dataset: tf.data.Dataset, buffer: int, options: DatasetOptions) -> tf.data.Dataset:
+    """In another order in every epoch, where the options say so, by a buffer of so many elements."""
+    if not options.shuffle:
+        return dataset
+    if options.data_service is None:
+        return dataset.shuffle(buffer, seed=options.seed)
+
+    def permute(*parts):
+        # A server makes the dataset anew for every epoch, so that any seed would give the same order again.
+        now = tf.cast(tf.timestamp() * 1e6, tf.int64)
+        order = tf.argsort(tf.random.stateless_uniform([len(tf.nest.flatten(parts)[0])], [options.seed, now]))
+        return tf.nest.map_structure(lambda tensor: tf.gather(tensor, order), parts)
+
+    return dataset.batch(buffer).map(permute).unbatch()
 
 
 def finish(dataset: tf.data.Dataset, options: DatasetOptions, count: int, by_file: bool = False) -> tf.data.Dataset:
@@ -193,6 +208,7 @@ def finish(dataset: tf.data.Dataset, options: DatasetOptions, count: int, by_fil
     # end may wait for the search for as long as the epoch took.
     tf_options.autotune.enabled = False
     policies = tf.data.experimental.AutoShardPolicy
+    tf_options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE  # of the clock
     tf_options.experimental_distribute.auto_shard_policy = policies.FILE if by_file else policies.DATA
     dataset = dataset.with_options(tf_options)
     if options.data_service is not None:

@@ -19,7 +19,7 @@ from mmkeras.data.cells import is_nothing
 from mmkeras.data.report import Finding
 from mmkeras.distribute.cluster import read_cluster
 from mmkeras.files import replacing
-from mmkeras.pipeline.batches import DatasetOptions, finish, share_rows
+from mmkeras.pipeline.batches import DatasetOptions, finish, share_rows, shuffle_rows
 from mmkeras.pipeline.check import check_rows
 
 _INDEX, _ROWS, _REJECTED = "records.json", "rows.jsonl", "rejected.jsonl"
@@ -108,8 +108,8 @@ class Records(Source):
         if targets is not None and not isinstance(targets, tuple):
             targets = (targets,)
         dataset = share_rows(tf.data.Dataset.from_tensor_slices([str(path) for path in self.shards]), options)
+        dataset = shuffle_rows(dataset, len(self.shards), options)
         if options.shuffle:
-            dataset = dataset.shuffle(len(self.shards), seed=options.seed)
             dataset = dataset.interleave(
                 tf.data.TFRecordDataset, _SHARDS_AT_A_TIME, num_parallel_calls=_SHARDS_AT_A_TIME
             )
@@ -120,8 +120,7 @@ class Records(Source):
             dataset = dataset.filter(parser.is_chosen)
         if options.cache:
             dataset = dataset.cache()
-        if options.shuffle:
-            dataset = dataset.shuffle(_SHUFFLED_RECORDS, seed=options.seed)
+        dataset = shuffle_rows(dataset, _SHUFFLED_RECORDS, options)
         dataset = dataset.batch(options.batch_size).map(parser.parse, num_parallel_calls=tf.data.AUTOTUNE)
         cluster = read_cluster()
         by_file = cluster is not None and 1 < len(cluster.addresses) <= len(self.shards)

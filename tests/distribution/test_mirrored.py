@@ -28,6 +28,8 @@ SLOW_JOBS = {
         "class_weight": True,
     },
     "masked steps that are normalized": {"case": "sounds", "rows": 41, "batch_size": 10},
+    "a recurrent network": {"case": "recurrent", "rows": 41},
+    "a network that was trained elsewhere": {"case": "pretrained", "rows": 41},
 }
 
 

@@ -1,7 +1,8 @@
 """Several processes on this machine give what one gives, also when one of them dies."""
 
+import numpy as np
 import pytest
-from training_jobs import compare, launch_jobs, run_jobs
+from training_jobs import compare, launch_jobs, run_jobs, try_jobs
 
 TOLERANCE = 3e-5
 PAIRS = {"case": "pairs", "rows": 41}
@@ -39,3 +40,23 @@ def test_the_chief_dies_and_training_goes_on(data, tmp_path):
     assert "worker 0 was ended by SIGKILL" in printed
     assert (tmp_path / "artifacts" / "report.json").exists()
     assert compare(chief, worker) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rows", ["table", "records", "service"])
+def test_every_row_goes_to_one_worker(data, tmp_path, rows, request):
+    """In every epoch, and each time in another order."""
+    job = {"from": rows, "batch_size": 8}
+    if rows == "service":
+        job["service"] = request.getfixturevalue("service").address
+    (found,), _ = launch_jobs([job], 2, data, tmp_path)
+    for epoch in ("epoch 0", "epoch 1"):
+        assert sorted(np.concatenate([each[epoch] for each in found])) == list(range(120))
+    assert all(each["epoch 0"].tolist() != each["epoch 1"].tolist() for each in found)
+
+
+@pytest.mark.slow
+def test_workers_with_other_rows_are_refused(data, tmp_path):
+    status, printed = try_jobs([{"case": "table", "rows_of_worker_1": 42}], 2, data, tmp_path)
+    assert status != 0
+    assert "the rows of workers [1] differs from that of worker 0" in printed

@@ -1,8 +1,8 @@
 """Trainings of the tests of strategies, in a process of its own: python train.py '<list of jobs as JSON>'.
 
-A job has a `case` (`declare` knows them), says `how`: on "one" device, on "mirrored2" or "mirrored4" of them, or as one
-of several "workers" by TF_CONFIG; and in which `.npz` file what it found goes (`out`, with "WORKER" for the number of
-the worker). The rest are `OPTIONS`.
+A job has a `case` (`declare` knows them) that it trains, or says `from` where it only reads rows; it says `how`: on
+"one" device, on "mirrored2" or "mirrored4" of them, or as one of several "workers" by TF_CONFIG; and in which `.npz`
+file what it found goes (`out`, with "WORKER" for the number of the worker). The rest are `OPTIONS`.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ OPTIONS = {
     "backup": None,
     "dies_in_epoch": None,  # by SIGKILL, once; of several workers the `worker_that_dies`
     "export": None,
+    "rows_of_worker_1": None,  # where they are others than those of all workers
 }
 
 
@@ -42,6 +43,11 @@ def declare(mk, case, count):
         source = mk.read(data / "shop.csv", target="price").select(range(count))
         table = mk.Tabular(["width"], ["kind"], encoder=mk.encoders.TabularMLP(dropout=0))
         return source, mk.Regressor, {"facts": table}, {}, {"sample_weight": "weight"}
+    if case in ("recurrent", "pretrained"):
+        source = mk.read(data / "train.csv", target="answer").select(range(count))
+        is_pretrained = case == "pretrained"
+        encoder = mk.encoders.KerasHubText(data / "preset") if is_pretrained else mk.encoders.TextLSTM(8, dropout=0)
+        return source, mk.Classifier, {"question": mk.Text(sequence_length=8, encoder=encoder)}, {}, {}
     source = mk.read(data / "sounds.csv", target="label").select(range(count))
     encoder = mk.encoders.AudioCRNN(units=8, filters=[4, 8], dropout=0, time_share=0, band_share=0)
     return source, mk.Classifier, {"sound": mk.Audio(seconds=0.5, encoder=encoder)}, {}, {}
@@ -73,11 +79,30 @@ def make_killer(keras, epoch, mark):
     return Killer()
 
 
+def read_rows(mk, tf, np, strategy, options):
+    """The numbers of the rows that this process is given in two epochs, from a table, records or a data service."""
+    data = Path(os.environ["MMKERAS_TEST_DATA"])
+    source = mk.Records(data / "records") if options["from"] == "records" else mk.read(data / "numbers.csv", "number")
+    modalities = {"sound": mk.Audio(seconds=0.5)} if options["from"] == "records" else {"facts": mk.Tabular(["number"])}
+    model = mk.Regressor.from_source(source, modalities, "number", strategy=strategy)
+    service = {"data_service": options["service"]} if options["from"] == "service" else {}
+    batches = model.dataset(source, options["batch_size"], shuffle=True, **service)
+    found = {}
+    for epoch in range(2):
+        parts = []
+        for _, truth in strategy.experimental_distribute_dataset(batches):
+            parts += [part.numpy().ravel() for part in strategy.experimental_local_results(truth)]
+        found[f"epoch {epoch}"] = np.concatenate(parts).astype(int)
+    np.savez(options["out"], **found)
+
+
 def run(job, mk, keras, np, tf):
     options = {**OPTIONS, **job}
     strategy = open_strategy(job["how"])
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy(options["dtype"])
+    if "from" in options:
+        return read_rows(mk, tf, np, strategy, options)
     source, task, modalities, arguments, of_dataset = declare(mk, job["case"], options["rows"])
     optimizer = keras.optimizers.SGD(mk.schedules.CosineToEnd(0.01), **options["optimizer"])
     if options["rates"]:
@@ -114,6 +139,8 @@ def main():
         job["out"] = job["out"].replace("WORKER", str(index))
         if job.get("worker_that_dies", index) != index:
             job["dies_in_epoch"] = None
+        if index == 1 and job.get("rows_of_worker_1"):
+            job["rows"] = job["rows_of_worker_1"]
     if jobs[0]["how"] != "workers":
         (cpu,) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * DEVICES)
