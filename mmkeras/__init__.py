@@ -11,6 +11,7 @@ from mmkeras import fusion as fusion
 from mmkeras import heads as heads
 from mmkeras import layers as layers
 from mmkeras import losses as losses
+from mmkeras import pretraining as pretraining
 from mmkeras import recipes as recipes
 from mmkeras import schedules as schedules
 from mmkeras import state as state

@@ -1,9 +1,31 @@
-"""Losses that Keras has for truth in one-hot vectors only."""
+"""Losses that Keras has for truth in one-hot vectors only, and of pairs."""
 
 import keras
 from keras import ops
 
 _LEAST = 1e-7
+
+
+def info_nce(scores, negatives):
+    """For each row `-log(exp(s_ii) / sum_j exp(s_ij))`, with j over i and its negatives.
+
+    Reference: van den Oord et al., "Representation Learning with Contrastive Predictive Coding" (2018), equation 4.
+
+    Args:
+        scores: `(rows, rows)`, in the diagonal those of the pairs.
+        negatives: bool `(rows, rows)`, without the diagonal.
+
+    Returns: `(rows,)`, 0 for a row without negatives.
+
+    Example:
+
+    >>> scores = np.array([[2.0, 0.0], [0.0, 2.0]], "float32")
+    >>> [round(float(loss), 4) for loss in info_nce(scores, ~np.eye(2, dtype=bool))]
+    [0.1269, 0.1269]
+    """
+    own = ops.diagonal(scores)
+    others = ops.where(negatives, scores, -1e9)
+    return ops.logsumexp(ops.concatenate([ops.expand_dims(own, 1), others], axis=1), axis=1) - own
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")

@@ -31,9 +31,14 @@ def walk_layers(model: keras.layers.Layer, prefix: str = "") -> Iterator[tuple[s
     A path does not depend on what else was made in this process: layers without a name, which Keras counts, are counted
     within the model.
     """
-    fusion = getattr(model, "fusion", None)
+    backbone = getattr(model, "backbone", model)
+    fusion = getattr(backbone, "fusion", None)
     counts = Counter()
-    for layer in model.layers if isinstance(model, keras.Model) else model._layers:
+    layers = model.layers if isinstance(model, keras.Model) else model._layers
+    if backbone is not model:  # also those that the answer of this model does not need
+        known = set(map(id, layers))
+        layers = [*layers, *(layer for layer in backbone.layers if id(layer) not in known)]
+    for layer in layers:
         name = "fusion" if layer is fusion else layer.name
         default = _name_by_default(layer)
         if re.fullmatch(rf"{default}(_\d+)?", name):

@@ -18,6 +18,7 @@ STAGES = ["data", "preprocessing", "targets", "encoders", "modalities", "pipelin
 STAGES += [
     "heads",
     "tasks",
+    "pretraining",
     "finetuning",
     "tuning",
     "recipes",
@@ -36,6 +37,7 @@ LEAVES = [
     "datasets",
     "distribute",
     "weights",
+    "trained",
     "losses",
     "rates",
     "schedules",

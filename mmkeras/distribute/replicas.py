@@ -39,6 +39,21 @@ def average_rows(loss, rows):
     return total / count
 
 
+def divide_sums(total, count):
+    """The mean of what all replicas counted, divided by the number of replicas, as Keras's losses all are.
+
+    Args:
+        total: a scalar, the sum of the losses of this replica.
+        count: a scalar, of how many.
+
+    Returns: a scalar; 0 where nothing was counted.
+    """
+    context = find_context()
+    if context is not None:
+        total, count = context.all_reduce(SUM, [total, count])
+    return total / tf.maximum(count, 1) / count_replicas()
+
+
 def gather_rows(tensors):
     """A structure of tensors `(batch, ...)` with the rows of all replicas, one after the other; gradients go back."""
     context = find_context()

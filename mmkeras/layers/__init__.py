@@ -1,4 +1,5 @@
 from mmkeras.layers.attention import AttentionBlock as AttentionBlock
+from mmkeras.layers.audio_cropping import AudioCropping as AudioCropping
 from mmkeras.layers.motion import FrameMotion as FrameMotion
 from mmkeras.layers.normalization import BatchNormalization as BatchNormalization
 from mmkeras.layers.pooling import AttentionPooling as AttentionPooling

@@ -27,12 +27,13 @@ from mmkeras.targets import Target
 from mmkeras.tasks.evaluation import Evaluation, evaluate, find_disagreement
 from mmkeras.tasks.planning import plan_fit
 from mmkeras.tasks.side_losses import SideTensors, measure_alignment, measure_branches, read_side_tensors
+from mmkeras.trained import TrainsWhatItUses
 from mmkeras.weights import list_weights, walk_layers
 
 AUXILIARY_WEIGHT = 0.5  # by benchmarks/fusion.py
 
 
-class Task(DistributedModel, RowModel):
+class Task(DistributedModel, TrainsWhatItUses, RowModel):
     """A backbone, a head that gives logits, and a target that makes answers of them, as one functional Keras model.
 
     A subclass says in `make_target` what it predicts.
@@ -109,7 +110,7 @@ class Task(DistributedModel, RowModel):
         self.alignment_weight = alignment_weight
         self.exported_names = exported_names
         self.used_features = MappingProxyType(_find_used(backbone, head, bool(branches), is_aligned))
-        self._unused = {id(variable) for variable in backbone.find_unused(self.used_features)}
+        self._unused = frozenset(id(variable) for variable in backbone.find_unused(self.used_features))
         self._prepare_replicas()
 
     @property
@@ -375,29 +376,6 @@ class Task(DistributedModel, RowModel):
         """Keras's; of rows that were mixed the first of both truths counts, which is that of the larger part."""
         mixed = read_mixed(y)
         return super().compute_metrics(x, mixed[0] if mixed else y, y_pred, sample_weight)
-
-    # A task trains what its answer depends on: layers of an encoder that only serve other Features get no gradient.
-
-    @property
-    def trainable_variables(self):
-        return [variable for variable in super().trainable_variables if id(variable) not in self._unused_ids()]
-
-    @property
-    def trainable_weights(self):
-        return [variable for variable in super().trainable_weights if id(variable) not in self._unused_ids()]
-
-    @property
-    def non_trainable_variables(self):
-        trained = {id(variable) for variable in self.trainable_variables}
-        return [variable for variable in self.variables if id(variable) not in trained]
-
-    @property
-    def non_trainable_weights(self):
-        trained = {id(variable) for variable in self.trainable_variables}
-        return [variable for variable in self.weights if id(variable) not in trained]
-
-    def _unused_ids(self):
-        return getattr(self, "_unused", ())
 
     def get_config(self):
         # Not chained to the base, which would describe the functional graph; the parts describe it better.

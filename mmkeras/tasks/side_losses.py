@@ -5,6 +5,8 @@ import itertools
 import keras
 from keras import ops
 
+from mmkeras.losses import info_nce
+
 _ATTRIBUTE = "_mmkeras_side_tensors"
 _TEMPERATURE = 0.1
 
@@ -99,10 +101,9 @@ def measure_alignment(truth, vectors: list[tuple], sample_weight=None):
         weight = _weigh(both, sample_weight)
         one, other = (ops.normalize(ops.cast(vector, "float32"), axis=-1) for vector in (one, other))
         scores = ops.matmul(one, ops.transpose(other)) / _TEMPERATURE
-        own = ops.diagonal(scores)
+        negatives = ops.logical_and(differs, ops.expand_dims(both, 0))
         for direction in (scores, ops.transpose(scores)):
-            others = ops.where(ops.logical_and(differs, ops.expand_dims(both, 0)), direction, -1e9)
-            found = ops.logsumexp(ops.concatenate([ops.expand_dims(own, 1), others], axis=1), axis=1) - own
+            found = info_nce(direction, negatives)
             losses.append(ops.sum(weight * found) / ops.maximum(ops.sum(weight), 1e-9))
     return ops.mean(ops.stack(losses))
 

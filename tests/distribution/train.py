@@ -33,11 +33,14 @@ OPTIONS = {
 def declare(mk, case, count):
     """The rows, the task, its modalities, arguments of `from_source` and of `dataset`; nothing is dropped."""
     data = Path(os.environ["MMKERAS_TEST_DATA"])
-    if case in ("pairs", "aligned"):
+    if case in ("pairs", "aligned", "contrastive"):
         source = mk.read(data / "train.csv", target="answer").select(range(count))
         image = mk.Image(size=32, encoder=mk.encoders.ImageCNN(filters=[4, 8], dropout=0))
         more = {"alignment_weight": 0.3} if case == "aligned" else {}
         modalities = {"question": mk.Text(), "image": image}
+        if case == "contrastive":
+            objectives = [mk.pretraining.Contrastive("question", "image"), mk.pretraining.TwoViews("question")]
+            return source, mk.pretraining.Pretrainer, modalities, {"objectives": objectives}, {}
         return source, mk.Classifier, modalities, {"fusion": mk.fusion.Gated(modality_dropout=0), **more}, {}
     if case == "table":
         source = mk.read(data / "shop.csv", target="price").select(range(count))
@@ -115,7 +118,8 @@ def run(job, mk, keras, np, tf):
         callbacks.append(make_killer(keras, options["dies_in_epoch"], Path(options["backup"]).with_suffix(".died")))
     epochs = options["epochs"]
     history = model.fit(batches, epochs=epochs, class_weight=weights, callbacks=callbacks, verbose=0).history
-    found = {"answers": model.predict(model.dataset(source, 16), verbose=0)}
+    outputs = keras.tree.flatten(model.predict(model.dataset(source, 16), verbose=0))
+    found = {f"output {index}": np.asarray(output, "float64") for index, output in enumerate(outputs)}
     found |= {f"weight {weight.path}": weight.numpy() for weight in model.weights}
     found |= {f"history {name}": values for name, values in history.items()}
     measured = model.evaluate(model.dataset(source, 16), verbose=0, return_dict=True)

@@ -1,0 +1,262 @@
+"""A backbone and what it learns from rows without labels, as one Keras model."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from mmkeras.backbone import Backbone
+from mmkeras.data import Source
+from mmkeras.data.names import refuse_unknown
+from mmkeras.distribute import DistributedModel, enter
+from mmkeras.distribute.replicas import divide_sums
+from mmkeras.distribute.strategies import require_same_strategy
+from mmkeras.features import FEATURES
+from mmkeras.modalities import Modality
+from mmkeras.pipeline import DatasetOptions, keep_usable
+from mmkeras.pretraining.base import Objective
+from mmkeras.pretraining.watch import Watch
+from mmkeras.schedules import CosineToEnd
+from mmkeras.state import apply_state, read_state
+from mmkeras.tasks.planning import plan_fit
+from mmkeras.trained import TrainsWhatItUses
+from mmkeras.weights import walk_layers
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
+    """Trains a backbone on rows without labels, by one objective or the weighted sum of several.
+
+    `fit` it, and build a task on `pretrainer.backbone`, which it shares. Heads that only the objectives need stay with
+    the pretrainer. Objectives mask and compare rows in `evaluate` as in `fit`.
+
+    Args:
+        backbone: a `Backbone`.
+        objectives: objects from `mk.pretraining`.
+        name: of the model.
+
+    Attributes:
+        backbone, objectives: as given.
+
+    Raises:
+        TypeError: for something that is no objective.
+        ValueError: without objectives, for two of one name, and for one that does not suit the backbone.
+
+    Example:
+
+    >>> rows = mk.read([{"color": c, "price": p} for c, p in (("red", 1), ("blue", 5)) * 8])
+    >>> backbone = mk.Backbone.from_source(rows, {"color": mk.Text(), "price": mk.Tabular(["price"])})
+    >>> pretrainer = mk.pretraining.Pretrainer(backbone, [mk.pretraining.Contrastive("color", "price")])
+    >>> pretrainer.compile("adam")
+    >>> history = pretrainer.fit(pretrainer.dataset(rows, 8, shuffle=True), epochs=1, verbose=0)
+    >>> labeled = mk.read([{"color": "red", "price": 1, "label": "a"}, {"color": "blue", "price": 5, "label": "b"}])
+    >>> model = mk.Classifier.from_source(labeled, backbone=pretrainer.backbone, target="label")
+    """
+
+    def __new__(cls, *args, **kwargs):
+        refuse_unknown(cls, kwargs)
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, backbone: Backbone, objectives: Sequence[Objective], name: str | None = None):
+        objectives = _check_objectives(objectives)
+        require_same_strategy(backbone, "backbone")
+        outputs = {}
+        for objective in objectives:
+            objective.require_inputs(backbone)
+            outputs[objective.name] = objective.connect(backbone)
+        super().__init__(inputs=backbone.input, outputs=outputs, name=name)
+        self.backbone = backbone
+        self._objectives = tuple(objectives)
+        self._unused = _find_unused(backbone, objectives)
+        self._sums = {name: keras.metrics.Mean(name) for name in self._list_metrics()}
+        self._prepare_replicas()
+
+    @property
+    def objectives(self) -> list[Objective]:
+        return list(self._objectives)
+
+    @classmethod
+    def from_source(
+        cls,
+        source: Source,
+        modalities: Mapping[str, Modality] | None = None,
+        objectives: Sequence[Objective] = (),
+        *,
+        backbone: Backbone | None = None,
+        optimizer=None,
+        strategy: str | tf.distribute.Strategy | None = None,
+        **kwargs,
+    ) -> "Pretrainer":
+        """A compiled pretrainer, whose modalities have learned from the rows what was not given.
+
+        Args:
+            source: the rows; they need no labels.
+            modalities: dict from input name to `Modality`; they are copied.
+            objectives: as for the constructor.
+            backbone: a `Backbone` to build on, in place of `modalities`.
+            optimizer: as for `compile`; None for Adam at a rate that falls from 0.002 to 0 over each call of `fit`.
+            strategy: see `Task.from_source`.
+            kwargs: arguments of `Backbone`.
+
+        Raises:
+            ValueError: when both of `modalities` and `backbone` are given, or none.
+        """
+        if (modalities is None) == (backbone is None):
+            raise ValueError("A pretrainer is built from `modalities`, or on a `backbone`: give one of them.")
+        with enter(strategy):
+            if backbone is None:
+                backbone = Backbone.from_source(source, modalities, **kwargs)
+            pretrainer = cls(backbone, objectives)
+            pretrainer.compile(optimizer or keras.optimizers.Adam(CosineToEnd()))
+        return pretrainer
+
+    def dataset(self, source: Source, batch_size: int = 32, **options) -> tf.data.Dataset:
+        """Raw rows to what `fit` takes; see `RowModel.dataset`.
+
+        Rows that no objective learns from, because they lack what it is about, are left out; a warning says how many.
+
+        Args:
+            source: the rows, or the `Records` of them.
+            batch_size: rows a batch.
+            options: see `mk.DatasetOptions`.
+
+        Raises:
+            ValueError: when no row is left; for a batch of one row, where rows are compared.
+        """
+        several = [each.name for each in self.objectives if each.needs_several_rows]
+        if several and batch_size < 2:
+            raise ValueError(
+                f"{several} compare the rows of a batch, and one row has nothing to be told from. A hundred and more "
+                f"teach well. Received: batch_size={batch_size}"
+            )
+        backbone = self.backbone
+        report = backbone.check(source)
+        report.warn(stacklevel=2)
+        source = keep_usable(source, report)
+        usable = source.select(self._find_rows(source))
+        return backbone._make_dataset(usable, None, DatasetOptions(batch_size=batch_size, **options))
+
+    def _find_rows(self, source):
+        """The indices of the rows that some objective learns from."""
+        present = {}
+        for name, modality in self.backbone.modalities.items():
+            present[name] = [not modality.preprocessor.is_empty(cell) for cell in modality.read(name, source)]
+        rows = [dict(zip(present, flags, strict=True)) for flags in zip(*present.values(), strict=True)]
+        needed = {each.name: [each.needs_row(row) for row in rows] for each in self.objectives}
+        for name, flags in needed.items():
+            if not all(flags):
+                warnings.warn(
+                    f"{source.name}: {len(flags) - sum(flags):,} of {len(flags):,} rows lack what '{name}' is about, "
+                    "and do not count for it.",
+                    stacklevel=3,
+                )
+        kept = [index for index, flags in enumerate(zip(*needed.values(), strict=True)) if any(flags)]
+        if not kept:
+            raise ValueError(
+                f"{source.name}: no row has what an objective is about: "
+                f"{ {each.name: list(each.inputs) for each in self.objectives} }"
+            )
+        return kept
+
+    def compile(self, optimizer="adam", **kwargs):
+        """Keras's, without a loss: the objectives say it."""
+        if given := [key for key in ("loss", "metrics", "weighted_metrics", "loss_weights") if kwargs.get(key)]:
+            raise ValueError(f"The objectives of a Pretrainer say what is learned and measured. Received: {given}")
+        self._refuse_on_replicas(optimizer, None, kwargs.get("jit_compile"))
+        with self.distribute_strategy.scope():
+            super().compile(self._adopt(optimizer), **kwargs)
+        self._clip_on_replicas()
+
+    def compile_from_config(self, config):
+        """Keras's, which leaves out models with a `compile` of their own."""
+        with self.distribute_strategy.scope():
+            self.compile(keras.saving.deserialize_keras_object(config["optimizer"]))
+            if self.optimizer is not None and self.built:
+                self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
+        """Keras's, on what `dataset` gives.
+
+        Warns when the vectors of an input are all alike.
+
+        Raises:
+            ValueError: names the batch after which the loss is no finite number, and the inputs that hold such; when no
+                row of an epoch counted.
+        """
+        self._require_own_strategy("fit")
+        kwargs = plan_fit(self, x, y, batch_size, epochs, kwargs)
+        callbacks = kwargs["callbacks"]
+        if isinstance(callbacks, list):
+            kwargs = {**kwargs, "callbacks": [*callbacks, Watch(self)]}
+        return super().fit(x, y, batch_size, epochs, **kwargs)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The weighted sum of the losses of the objectives, each the mean over what counts in it."""
+        total = 0.0
+        for objective in self.objectives:
+            found = objective.measure(y_pred[objective.name])
+            loss = divide_sums(found.loss, found.count)
+            total += objective.weight * loss
+            measured = {"loss": (found.loss, found.count), "counted": (found.count, 1.0), **found.metrics}
+            for name, (value, count) in measured.items():
+                if tracker := self._sums.get(f"{objective.name}_{name}"):
+                    tracker.update_state(value / tf.maximum(count, 1), sample_weight=count)
+        return total
+
+    def _list_metrics(self):
+        """Of one objective alone the loss is that of the model."""
+        names = []
+        for objective in self.objectives:
+            own = ("loss", *objective.metric_names) if len(self.objectives) > 1 else objective.metric_names
+            names += [f"{objective.name}_{name}" for name in (*own, "counted")]
+        return names
+
+    def get_config(self):
+        # Not chained to the base, which would describe the functional graph; the parts describe it better.
+        inside = dict(walk_layers(self.backbone))
+        state = {path: changed for path, changed in read_state(self).items() if path not in inside}
+        return {
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "objectives": [keras.saving.serialize_keras_object(each) for each in self.objectives],
+            "name": self.name,
+            "state": state,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        deserialize = keras.saving.deserialize_keras_object
+        pretrainer = cls(
+            deserialize(config["backbone"], custom_objects),
+            [deserialize(each, custom_objects) for each in config["objectives"]],
+            config["name"],
+        )
+        apply_state(pretrainer, {**read_state(pretrainer), **config["state"]})
+        return pretrainer
+
+
+def _check_objectives(objectives):
+    objectives = list(objectives) if isinstance(objectives, list | tuple) else [objectives]
+    for objective in objectives:
+        if not isinstance(objective, Objective):
+            raise TypeError(f"An objective is an object from `mk.pretraining`. Received: {objective!r:.100}")
+    names = [objective.name for objective in objectives]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            f"A Pretrainer has at least one objective, and several differ in their names: give them `name=`. "
+            f"Received: {names}"
+        )
+    return objectives
+
+
+def _find_unused(backbone, objectives):
+    """The ids of the weights of the backbone that no objective reads."""
+    used = {name: set() for name in backbone.encoders}
+    for objective in objectives:
+        for name, keys in objective.used_features(backbone).items():
+            used[name] |= keys & set(FEATURES)
+    unused = backbone.find_unused({name: keys or {"present"} for name, keys in used.items()})
+    if not any(objective.reads_fused for objective in objectives):
+        encoders = {id(weight) for encoder in backbone.encoders.values() for weight in encoder.weights}
+        unused += [weight for weight in backbone.weights if id(weight) not in encoders]
+    return frozenset(map(id, unused))
