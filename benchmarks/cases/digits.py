@@ -24,7 +24,7 @@ SETTINGS = {"0 dB": (0, None), "-10 dB": (-10, None), "speaker held out": (None,
 
 def train(run: Run, epochs: int) -> dict:
     """A model, and its accuracy with everything and without each modality."""
-    sounds, images = _read_sounds(run.case.removeprefix("digits, ")), _read_images()
+    sounds, images = read_sounds(run.case.removeprefix("digits, ")), read_images()
     modalities = {name: MODALITIES[name] for name in run.modalities}
     model = mk.Classifier(modalities, list(range(10)), run.fusion, **run.arguments)
     model.compile_default()
@@ -42,7 +42,7 @@ def train(run: Run, epochs: int) -> dict:
 
 
 @functools.lru_cache(maxsize=1)
-def _read_sounds(setting):
+def read_sounds(setting):
     """For train and test the samples `(recordings, samples)`, lengths and digits."""
     noise, held_out = SETTINGS[setting]
     random = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def _read_sounds(setting):
 
 
 @functools.lru_cache(maxsize=1)
-def _read_images():
+def read_images():
     """For train and test the images `(images, 28, 28, 3)`, uint8, without most of their variance, and their digits."""
     files = sorted(unpack("mnist-npz").rglob("*.npz"), reverse=True)  # train, test
     parts = [np.load(path) for path in files]

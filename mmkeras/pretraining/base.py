@@ -58,8 +58,9 @@ class Objective:
         """Whether it learns from a row that has these inputs."""
         return all(present[name] for name in self.inputs)
 
-    def connect(self, backbone: Backbone) -> dict:
-        """The tensors that `measure` reads, by name, each `(batch, ...)`, made of those of the backbone.
+    def connect(self, backbone: Backbone, connected: Mapping[str, Mapping]) -> dict:
+        """The tensors that `measure` reads, by name, each `(batch, ...)`, made of those of the backbone,
+        and where it is needed of what objectives before it connected, by their names.
 
         Raises:
             ValueError: for a backbone that it does not suit.

@@ -31,8 +31,13 @@ class PairObjective(Objective):
         self.temperature = temperature
 
     @property
+    def vector_names(self) -> tuple[str, str]:
+        """What the one and the other vector are called."""
+        return self.inputs[0], self.inputs[-1]
+
+    @property
     def metric_names(self):
-        return name_metrics(self.inputs)
+        return name_metrics(self.vector_names)
 
     def project(self, pooled, name: str):
         """The vector of this name, `(batch, units)`, of a pooled one; the layers of a name are made once."""
@@ -53,7 +58,7 @@ class PairObjective(Objective):
         return {"one": one, "other": other, "counts": counts, "hashes": ops.stack(hashes, axis=1)}
 
     def measure(self, outputs):
-        return measure_pairs(outputs, self.loss, (self.inputs[0], self.inputs[-1]))
+        return measure_pairs(outputs, self.loss, self.vector_names)
 
     def get_config(self):
         return {
@@ -123,7 +128,7 @@ class Contrastive(PairObjective):
         super().__init__((one, other), units, hidden_units, loss, temperature, weight, name)
         self.one, self.other = one, other
 
-    def connect(self, backbone):
+    def connect(self, backbone, connected):
         features = [backbone.encoded[name] for name in self.inputs]
         one, other = (self.project(each["pooled"], name) for each, name in zip(features, self.inputs, strict=True))
         return self.pair(one, other, ops.logical_and(*(each["present"] for each in features)), backbone)

@@ -64,7 +64,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
         outputs = {}
         for objective in objectives:
             objective.require_inputs(backbone)
-            outputs[objective.name] = objective.connect(backbone)
+            outputs[objective.name] = objective.connect(backbone, outputs)
         super().__init__(inputs=backbone.input, outputs=outputs, name=name)
         self.backbone = backbone
         self._objectives = tuple(objectives)

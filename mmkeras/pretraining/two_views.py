@@ -55,7 +55,7 @@ class TwoViews(PairObjective):
         self.input = input
         self.augmentation = None if augmentation is None else list(augmentation)
 
-    def connect(self, backbone):
+    def connect(self, backbone, connected):
         parts = backbone.preprocessor.tensor_names(self.input)
         content, present = (backbone.input[parts[part]] for part in ("content", "present"))
         length = backbone.input[parts["length"]] if "length" in parts else None
