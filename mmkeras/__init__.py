@@ -47,6 +47,7 @@ from mmkeras.pipeline import check as check
 from mmkeras.pipeline import clean as clean
 from mmkeras.pipeline import prepare as prepare
 from mmkeras.preprocessing import tokenizers as tokenizers
+from mmkeras.retrieval import Retriever as Retriever
 from mmkeras.row_model import RowModel as RowModel
 from mmkeras.targets import propose_target as propose_target
 from mmkeras.tasks import Classifier as Classifier

@@ -25,6 +25,7 @@ STAGES += [
     "comparison",
     "fitting",
     "exporting",
+    "retrieval",
     "labeling",
     "demo",
     "cli",

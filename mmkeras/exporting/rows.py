@@ -47,12 +47,17 @@ class ProofRows:
         """Writes the raw cells as serialized string tensors, and the tensors as such and as `.npz`."""
         (folder / "raw").mkdir(parents=True)
         (folder / "tensors").mkdir()
-        for name, cells in preprocessor.split_columns(self.raw).items():
-            _write_tensor(folder / "raw" / f"{name}.tensor", cells)
+        write_cells(preprocessor, self.raw, folder / "raw")
         for name, array in self.tensors.items():
             _write_tensor(folder / "tensors" / f"{name}.tensor", array)
         np.savez(folder / "tensors.npz", **self.tensors)
         return {"raw": str(folder / "raw"), "tensors": str(folder / "tensors"), "npz": str(folder / "tensors.npz")}
+
+
+def write_cells(preprocessor: RowPreprocessor, raw: dict[str, np.ndarray], folder: Path):
+    """Writes raw cells as serialized string tensors, a file for each input of the raw signature."""
+    for name, cells in preprocessor.split_columns(raw).items():
+        _write_tensor(folder / f"{name}.tensor", cells)
 
 
 def _write_tensor(path, value):

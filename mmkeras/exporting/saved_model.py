@@ -10,7 +10,7 @@ from mmkeras._quiet import LOG_LINE, drop_lines
 from mmkeras.exporting.signatures import RAW, TENSORS, list_assets, raw_signature, tensors_signature
 
 # What artifacts are for needs no gradients, and those of some ops, such as tf.nn.silu, cannot be written.
-_OPTIONS = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+OPTIONS = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
 
 
 def write(model, folder: Path, on_error: str):
@@ -22,7 +22,7 @@ def write(model, folder: Path, on_error: str):
     with tempfile.TemporaryDirectory() as scratch:
         write_assets(model, Path(scratch), on_error)
         module.assets = [tf.saved_model.Asset(str(path)) for path in sorted(Path(scratch).iterdir())]
-        tf.saved_model.save(module, str(folder), signatures=signatures, options=_OPTIONS)
+        tf.saved_model.save(module, str(folder), signatures=signatures, options=OPTIONS)
 
 
 def write_assets(model, folder: Path, on_error: str):
@@ -47,4 +47,4 @@ def write_frozen(model, folder: Path, batch_size: int | None):
         results = frozen(*[tensors[tensor.name.removesuffix(":0")] for tensor in frozen.inputs])
         return dict(zip(outputs, results, strict=True))
 
-    tf.saved_model.save(tf.Module(), str(folder), signatures={TENSORS: serve_frozen}, options=_OPTIONS)
+    tf.saved_model.save(tf.Module(), str(folder), signatures={TENSORS: serve_frozen}, options=OPTIONS)

@@ -4,3 +4,4 @@ from mmkeras.targets.number import NumberTarget as NumberTarget
 from mmkeras.targets.proposal import TargetProposal as TargetProposal
 from mmkeras.targets.proposal import propose_target as propose_target
 from mmkeras.targets.several import MultiTarget as MultiTarget
+from mmkeras.targets.vector import VectorTarget as VectorTarget
