@@ -42,6 +42,24 @@ def build(rows, fusion, frozen=("image", "text")):
     return model
 
 
+@pytest.mark.filterwarnings("ignore:.*lack what")
+def test_pre_training_with_the_cache_is_pre_training_without(tmp_path):
+    rows = make_rows(48)
+    objectives = [mk.pretraining.Contrastive("text", "image"), mk.pretraining.Contrastive("image", "facts")]
+    histories = []
+    for is_cached in (False, True):
+        backbone = build(rows, "gated", ("text",)).backbone
+        keras.utils.set_random_seed(1)
+        pretrainer = mk.pretraining.Pretrainer(backbone, objectives)
+        pretrainer.compile(keras.optimizers.SGD(0.01))
+        fitted = mk.finetuning.CachedTask(pretrainer, tmp_path) if is_cached else pretrainer
+        histories.append(fitted.fit(fitted.dataset(rows, 16), epochs=3, verbose=0).history)
+    plain, cached = histories
+    assert plain.keys() == cached.keys() and "contrastive_text_image_recall_at_1" in plain
+    for name, values in plain.items():
+        assert np.allclose(cached[name], values, atol=1e-5), name
+
+
 @pytest.mark.parametrize(
     "fusion", ["gated", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cross_attention", "mean_logits"))]
 )

@@ -17,6 +17,7 @@ from mmkeras.distribute import DistributedModel
 from mmkeras.features import FEATURES
 from mmkeras.finetuning.store import DIGEST, Store
 from mmkeras.pipeline import DatasetOptions, build_dataset, keep_usable
+from mmkeras.pretraining import Pretrainer
 from mmkeras.tasks import Task
 from mmkeras.tasks.planning import plan_fit
 from mmkeras.weights import walk_layers
@@ -36,7 +37,8 @@ class CachedTask(DistributedModel, keras.Model):
     time. Only what is not there yet is computed, also after an interruption. One process writes to a folder at a time.
 
     Args:
-        task: a compiled task; the encoders of which nothing learns are cached (`freeze`).
+        task: a compiled task, or a `mk.pretraining.Pretrainer`; the encoders of which nothing learns are cached
+            (`freeze`).
         folder: for the files.
 
     Attributes:
@@ -55,7 +57,7 @@ class CachedTask(DistributedModel, keras.Model):
         model.evaluate_rows(test)
     """
 
-    def __init__(self, task: Task, folder: str | Path):
+    def __init__(self, task: Task | Pretrainer, folder: str | Path):
         frozen = [name for name, encoder in task.backbone.encoders.items() if not encoder.trainable_variables]
         if not frozen:
             raise ValueError(
@@ -72,7 +74,9 @@ class CachedTask(DistributedModel, keras.Model):
         super().__init__(name=f"{task.name}_cached")
         self._distribute_strategy = task._distribute_strategy  # also where its scope is not open here
         encoded = {_name_feature(name, key): task.backbone.encoded[name][key] for name in frozen for key in FEATURES}
-        own = {name: tensor for name, tensor in task.input.items() if name not in _list_tensors(task, frozen)}
+        # Objectives of pre-training also read what goes into a frozen encoder.
+        self._hidden = () if isinstance(task, Pretrainer) else tuple(frozen)
+        own = {name: tensor for name, tensor in task.input.items() if name not in _list_tensors(task, self._hidden)}
         inputs = {tensor.name: tensor for tensor in (*encoded.values(), *own.values())}  # which Keras calls them
         self.behind = keras.Model(inputs, task.output, name="behind")
         self._encoded = {name: (tensor.name, tensor.shape[1:], tensor.dtype) for name, tensor in encoded.items()}
@@ -83,6 +87,12 @@ class CachedTask(DistributedModel, keras.Model):
         with self.distribute_strategy.scope():
             self.compile(**{**config, "optimizer": task.optimizer})
 
+    @property
+    def metrics(self):
+        """Those of `compile`, and those of the objectives of a pretrainer, which `compute_loss` measures."""
+        own = super().metrics
+        return [*own, *self.task.objective_metrics] if isinstance(self.task, Pretrainer) else own
+
     def call(self, inputs, training=None):
         count = ops.shape(inputs[_name_feature(self.frozen[0], "present")])[0]
         completed = {name: tensor for name, tensor in inputs.items() if name not in self._encoded}
@@ -92,11 +102,11 @@ class CachedTask(DistributedModel, keras.Model):
         return self.behind(completed, training=training)
 
     @property
-    def task(self) -> Task:
+    def task(self) -> Task | Pretrainer:
         return self._get_task()
 
     def dataset(self, source: Source, batch_size: int = 32, **options) -> tf.data.Dataset:
-        """Labeled rows to what `fit` and `evaluate` take; as `Task.dataset`, of which it leaves out the same rows.
+        """Rows to what `fit` and `evaluate` take; as the `dataset` of the task, of which it leaves out the same rows.
 
         Args:
             source: the rows.
@@ -107,25 +117,30 @@ class CachedTask(DistributedModel, keras.Model):
             ValueError: when the rows have no target.
         """
         task, options = self.task, DatasetOptions(batch_size=batch_size, **options)
-        if not task.has_target(source):
+        if isinstance(task, Pretrainer):
+            source, truth = task.keep_usable(source.as_table()), None
+        elif not task.has_target(source):
             raise ValueError(f"A CachedTask trains, and the rows have no {list(task.target.columns)}.")
-        report = task.check(source)
-        report.warn(stacklevel=2)
-        source = keep_usable(source.as_table(), report)
+        else:
+            report = task.check(source)
+            report.warn(stacklevel=2)
+            source = keep_usable(source.as_table(), report)
+            truth = task.encode_targets(source)
         columns = {name: modality.read(name, source) for name, modality in task.modalities.items()}
         features, indices = {}, []
         for name in self.frozen:
-            index, distinct = pd.factorize(pd.Series(columns.pop(name), dtype=object))
+            index, distinct = pd.factorize(pd.Series(columns[name], dtype=object))
             features[name], rows = self._compute(name, list(distinct))
             indices.append(rows[index])
-        targets = np.stack(indices, axis=1), task.encode_targets(source)
+        targets = (np.stack(indices, axis=1),) if truth is None else (np.stack(indices, axis=1), truth)
+        columns = {name: cells for name, cells in columns.items() if name not in self._hidden}
         dataset = build_dataset(columns, task.preprocessor.select(list(columns)), targets, options)
 
-        def join(tensors, index, truth):
+        def join(tensors, index, *truth):
             for position, (name, arrays) in enumerate(features.items()):
                 for key, array in arrays.items():
                     tensors = {**tensors, _name_feature(name, key): _gather(array, index[:, position])}
-            return tensors, truth
+            return (tensors, *truth) if truth else tensors
 
         return dataset.map(join).prefetch(tf.data.AUTOTUNE)
 
@@ -156,7 +171,7 @@ class CachedTask(DistributedModel, keras.Model):
         return store.read(), np.array([store.rows[digest] for digest in digests])
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
-        """As `Task.fit`, on what `dataset` gives."""
+        """As that of the task, on what `dataset` gives."""
         kwargs = plan_fit(self, x, y, batch_size, epochs, kwargs)
         return super().fit(x, y, batch_size, epochs, **kwargs)
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import keras
 import tensorflow as tf
@@ -38,6 +39,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
 
     Attributes:
         backbone, objectives: as given.
+        used_features: by name of the input which Features of its encoder an objective reads.
 
     Raises:
         TypeError: for something that is no objective.
@@ -68,13 +70,29 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
         super().__init__(inputs=backbone.input, outputs=outputs, name=name)
         self.backbone = backbone
         self._objectives = tuple(objectives)
-        self._unused = _find_unused(backbone, objectives)
+        self.used_features = MappingProxyType(_find_used(backbone, objectives))
+        self._unused = _find_unused(backbone, objectives, self.used_features)
         self._sums = {name: keras.metrics.Mean(name) for name in self._list_metrics()}
         self._prepare_replicas()
 
     @property
     def objectives(self) -> list[Objective]:
         return list(self._objectives)
+
+    @property
+    def objective_metrics(self) -> list[keras.metrics.Metric]:
+        """What `compute_loss` measures."""
+        return list(self._sums.values())
+
+    @property
+    def modalities(self) -> dict[str, Modality]:
+        """Those of the backbone."""
+        return self.backbone.modalities
+
+    @property
+    def preprocessor(self):
+        """That of the backbone."""
+        return self.backbone.preprocessor
 
     @classmethod
     def from_source(
@@ -130,15 +148,18 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
                 f"{several} compare the rows of a batch, and one row has nothing to be told from. A hundred and more "
                 f"teach well. Received: batch_size={batch_size}"
             )
-        backbone = self.backbone
-        report = backbone.check(source)
-        report.warn(stacklevel=2)
-        source = keep_usable(source, report)
-        usable = source.select(self._find_rows(source))
-        return backbone._make_dataset(usable, None, DatasetOptions(batch_size=batch_size, **options))
+        options = DatasetOptions(batch_size=batch_size, **options)
+        return self.backbone._make_dataset(self.keep_usable(source), None, options)
 
-    def _find_rows(self, source):
-        """The indices of the rows that some objective learns from."""
+    def keep_usable(self, source: Source) -> Source:
+        """The rows that some objective learns from; warns how many are left out, and why.
+
+        Raises:
+            ValueError: when none is left.
+        """
+        report = self.backbone.check(source)
+        report.warn(stacklevel=3)
+        source = keep_usable(source, report)
         present = {}
         for name, modality in self.backbone.modalities.items():
             present[name] = [not modality.preprocessor.is_empty(cell) for cell in modality.read(name, source)]
@@ -157,7 +178,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
                 f"{source.name}: no row has what an objective is about: "
                 f"{ {each.name: list(each.inputs) for each in self.objectives} }"
             )
-        return kept
+        return source.select(kept)
 
     def compile(self, optimizer="adam", **kwargs):
         """Keras's, without a loss: the objectives say it."""
@@ -249,13 +270,18 @@ def _check_objectives(objectives):
     return objectives
 
 
-def _find_unused(backbone, objectives):
-    """The ids of the weights of the backbone that no objective reads."""
+def _find_used(backbone, objectives):
+    """By name of the input which Features of its encoder some objective reads."""
     used = {name: set() for name in backbone.encoders}
     for objective in objectives:
         for name, keys in objective.used_features(backbone).items():
             used[name] |= keys & set(FEATURES)
-    unused = backbone.find_unused({name: keys or {"present"} for name, keys in used.items()})
+    return {name: keys | {"present"} for name, keys in used.items()}
+
+
+def _find_unused(backbone, objectives, used):
+    """The ids of the weights of the backbone that no objective reads."""
+    unused = backbone.find_unused(used)
     if not any(objective.reads_fused for objective in objectives):
         encoders = {id(weight) for encoder in backbone.encoders.values() for weight in encoder.weights}
         unused += [weight for weight in backbone.weights if id(weight) not in encoders]
