@@ -1,6 +1,7 @@
 """What tasks share: the encoders of all modalities, and the fusion."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import keras
 
@@ -9,6 +10,7 @@ from mmkeras.data import Source
 from mmkeras.data.names import name_uniquely
 from mmkeras.features import FEATURES
 from mmkeras.modalities import Modality
+from mmkeras.presets import load_preset, read_preset, write_preset
 from mmkeras.row_model import RowModel, adapt_modalities, check_modalities, make_preprocessor
 from mmkeras.state import apply_state, read_state, use_policy
 
@@ -102,6 +104,36 @@ class Backbone(RowModel):
             kwargs: arguments of the constructor.
         """
         return cls(adapt_modalities(modalities, source), **kwargs)
+
+    def save_to_preset(self, folder: str | Path):
+        """Writes a preset, a folder of files that hold no code, from which `from_preset` makes the same backbone.
+
+        `config.json` holds modalities with their vocabularies, encoders and fusion; `model.weights.h5` the weights;
+        `metadata.json` the versions that wrote it.
+
+        Args:
+            folder: where to write; files of these names there are replaced.
+        """
+        write_preset(self, Path(folder))
+
+    @classmethod
+    def from_preset(cls, folder: str | Path) -> "Backbone":
+        """The backbone that `save_to_preset` wrote.
+
+        Raises:
+            FileNotFoundError: when the folder is no preset.
+            ValueError: when it is one of another class, or its weights are of another architecture.
+        """
+        return read_preset(cls, Path(folder))
+
+    def load_preset(self, folder: str | Path):
+        """Takes the weights of a preset of the same architecture.
+
+        Raises:
+            FileNotFoundError: when the folder is no preset.
+            ValueError: for another architecture; names the first key of the configuration that differs.
+        """
+        load_preset(self, Path(folder))
 
     def find_unused(self, used: Mapping[str, set[str]]) -> list[keras.Variable]:
         """The weights of the encoders that serve none of the Features that are used, by name of the input."""

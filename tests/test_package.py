@@ -38,6 +38,7 @@ LEAVES = [
     "datasets",
     "distribute",
     "weights",
+    "presets",
     "trained",
     "losses",
     "rates",

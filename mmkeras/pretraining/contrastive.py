@@ -10,7 +10,7 @@ class PairObjective(Objective):
 
     Args:
         inputs: names of the inputs.
-        units: size of the vectors.
+        units: size of the vectors; None for the pooled vectors as they are.
         hidden_units: of a hidden layer before them; 0 for none.
         loss: `"info_nce"` or `"sigmoid"`.
         temperature: by which cosines are divided at the beginning; it is learned.
@@ -23,6 +23,11 @@ class PairObjective(Objective):
         super().__init__(inputs, weight, name)
         if loss not in LOSSES:
             raise ValueError(f"`loss` of {type(self).__name__} is one of {list(LOSSES)}. Received: loss={loss!r}")
+        if units is None and hidden_units:
+            raise ValueError(
+                "A hidden layer stands before vectors of some `units`. "
+                f"Received: units=None, hidden_units={hidden_units}"
+            )
         if not 0.01 <= temperature <= 1:
             raise ValueError(f"`temperature` lies between 0.01 and 1. Received: temperature={temperature}")
         self.units = units
@@ -41,6 +46,8 @@ class PairObjective(Objective):
 
     def project(self, pooled, name: str):
         """The vector of this name, `(batch, units)`, of a pooled one; the layers of a name are made once."""
+        if self.units is None:
+            return pooled
         if self.hidden_units:
             hidden = keras.layers.Dense(self.hidden_units, "gelu", name=self.layer_name(f"{name}_hidden"))
             pooled = hidden(pooled)
@@ -48,6 +55,11 @@ class PairObjective(Objective):
 
     def pair(self, one, other, counts, backbone) -> dict:
         """What `measure_pairs` reads."""
+        if one.shape[-1] != other.shape[-1]:
+            raise ValueError(
+                f"{type(self).__name__}(units=None) compares pooled vectors of one size: give the encoders the same "
+                f"`units`, or the objective some. Received: {one.shape[-1]} and {other.shape[-1]}"
+            )
         bias = -10.0 if self.loss == "sigmoid" else None
         one, other = PairVectors(self.temperature, bias, name=self.layer_name("scores"))(one, other)
         hashes = []
@@ -80,7 +92,9 @@ class Contrastive(PairObjective):
 
     Args:
         one, other: names of the inputs.
-        units: size of the vectors.
+        units: size of the vectors; None to compare the pooled vectors as they are, which then have one size: the
+            backbone is searched without the pretrainer, and a frozen encoder keeps what it knows of how near things
+            are (Zhai et al., "LiT: Zero-Shot Transfer with Locked-image text Tuning", 2022).
         hidden_units: of a hidden layer before each; 0 for none.
         loss: `"info_nce"`, that of CLIP (Radford et al., 2021), or `"sigmoid"`, that of SigLIP (Zhai et al., 2023),
             which suits small batches.
@@ -112,7 +126,7 @@ class Contrastive(PairObjective):
         self,
         one: str,
         other: str,
-        units: int = 128,
+        units: int | None = 128,
         hidden_units: int = 0,
         loss: str = "info_nce",
         temperature: float | None = None,

@@ -17,6 +17,7 @@ from mmkeras.features import FEATURES
 from mmkeras.modalities import Modality
 from mmkeras.pipeline import DatasetOptions, keep_usable
 from mmkeras.pretraining.base import Objective
+from mmkeras.pretraining.gradient_caching import train_in_parts
 from mmkeras.pretraining.watch import Watch
 from mmkeras.schedules import CosineToEnd
 from mmkeras.state import apply_state, read_state
@@ -35,10 +36,13 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
     Args:
         backbone: a `Backbone`.
         objectives: objects from `mk.pretraining`.
+        rows_at_once: how many rows of a batch the encoders hold in memory at once (gradient caching): losses compare
+            all of the batch, at the price of one more pass forward, and of batch normalization by these rows. None for
+            all.
         name: of the model.
 
     Attributes:
-        backbone, objectives: as given.
+        backbone, objectives, rows_at_once: as given.
         used_features: by name of the input which Features of its encoder an objective reads.
 
     Raises:
@@ -60,8 +64,16 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
         refuse_unknown(cls, kwargs)
         return super().__new__(cls, *args, **kwargs)
 
-    def __init__(self, backbone: Backbone, objectives: Sequence[Objective], name: str | None = None):
+    def __init__(
+        self,
+        backbone: Backbone,
+        objectives: Sequence[Objective],
+        rows_at_once: int | None = None,
+        name: str | None = None,
+    ):
         objectives = _check_objectives(objectives)
+        if rows_at_once is not None and rows_at_once < 1:
+            raise ValueError(f"`rows_at_once` is at least 1, or None. Received: rows_at_once={rows_at_once}")
         require_same_strategy(backbone, "backbone")
         outputs = {}
         for objective in objectives:
@@ -69,6 +81,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
             outputs[objective.name] = objective.connect(backbone, outputs)
         super().__init__(inputs=backbone.input, outputs=outputs, name=name)
         self.backbone = backbone
+        self.rows_at_once = rows_at_once
         self._objectives = tuple(objectives)
         self.used_features = MappingProxyType(_find_used(backbone, objectives))
         self._unused = _find_unused(backbone, objectives, self.used_features)
@@ -103,6 +116,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
         *,
         backbone: Backbone | None = None,
         optimizer=None,
+        rows_at_once: int | None = None,
         strategy: str | tf.distribute.Strategy | None = None,
         **kwargs,
     ) -> "Pretrainer":
@@ -114,6 +128,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
             objectives: as for the constructor.
             backbone: a `Backbone` to build on, in place of `modalities`.
             optimizer: as for `compile`; None for Adam at a rate that falls from 0.002 to 0 over each call of `fit`.
+            rows_at_once: as for the constructor.
             strategy: see `Task.from_source`.
             kwargs: arguments of `Backbone`.
 
@@ -125,7 +140,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
         with enter(strategy):
             if backbone is None:
                 backbone = Backbone.from_source(source, modalities, **kwargs)
-            pretrainer = cls(backbone, objectives)
+            pretrainer = cls(backbone, objectives, rows_at_once)
             pretrainer.compile(optimizer or keras.optimizers.Adam(CosineToEnd()))
         return pretrainer
 
@@ -185,6 +200,11 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
         if given := [key for key in ("loss", "metrics", "weighted_metrics", "loss_weights") if kwargs.get(key)]:
             raise ValueError(f"The objectives of a Pretrainer say what is learned and measured. Received: {given}")
         self._refuse_on_replicas(optimizer, None, kwargs.get("jit_compile"))
+        if self.rows_at_once is not None and self.distribute_strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                "Gradients are cached on one device; several divide a batch among them already. "
+                f"Received: rows_at_once={self.rows_at_once}, {self.distribute_strategy.num_replicas_in_sync} replicas"
+            )
         with self.distribute_strategy.scope():
             super().compile(self._adopt(optimizer), **kwargs)
         self._clip_on_replicas()
@@ -211,6 +231,14 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
         if isinstance(callbacks, list):
             kwargs = {**kwargs, "callbacks": [*callbacks, Watch(self)]}
         return super().fit(x, y, batch_size, epochs, **kwargs)
+
+    def train_step(self, data):
+        if self.rows_at_once is None:
+            return super().train_step(data)
+        inputs, *_ = keras.utils.unpack_x_y_sample_weight(data)
+        loss, rows = train_in_parts(self, inputs, self.rows_at_once)
+        self._loss_tracker.update_state(loss, sample_weight=rows)
+        return self.get_metrics_result()
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The weighted sum of the losses of the objectives, each the mean over what counts in it."""
@@ -240,6 +268,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "objectives": [keras.saving.serialize_keras_object(each) for each in self.objectives],
+            "rows_at_once": self.rows_at_once,
             "name": self.name,
             "state": state,
         }
@@ -250,6 +279,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
         pretrainer = cls(
             deserialize(config["backbone"], custom_objects),
             [deserialize(each, custom_objects) for each in config["objectives"]],
+            config["rows_at_once"],
             config["name"],
         )
         apply_state(pretrainer, {**read_state(pretrainer), **config["state"]})

@@ -172,6 +172,23 @@ def test_what_cannot_teach_is_refused():
         pretrainer.compile("adam", loss="mse")
 
 
+def test_pooled_vectors_are_compared_as_they_are():
+    rows = make_rows()
+    pretrainer = make_pretrainer(rows, [mk.pretraining.Contrastive("color", "facts", units=None)])
+    names = {weight.name for weight in pretrainer.trainable_variables} - {
+        weight.name for weight in pretrainer.backbone.trainable_variables
+    }
+    assert names == {"log_scale"}
+    pretrainer.fit(pretrainer.dataset(mk.read(rows), 16), epochs=20, verbose=0)
+    table = mk.Retriever(pretrainer.backbone, ("color", "facts")).evaluate_rows(rows[:8])
+    assert table.loc["color -> facts", "recall_at_1"] > 0.9
+    facts = mk.Tabular(["price"], encoder=mk.encoders.TabularMLP(units=8))
+    with pytest.raises(ValueError, match="compares pooled vectors of one size.*Received: 64 and 8"):
+        mk.pretraining.Pretrainer.from_source(
+            mk.read(rows), {**MODALITIES, "facts": facts}, [mk.pretraining.Contrastive("color", "facts", units=None)]
+        )
+
+
 def test_a_constant_modality_is_named():
     rows = make_rows(color="red")
     pretrainer = make_pretrainer(rows)
