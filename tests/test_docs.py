@@ -66,6 +66,21 @@ def test_the_example_on_finetuning_runs(tmp_path, monkeypatch, capsys):
     assert "best constant" in capsys.readouterr().out and any((tmp_path / "features").iterdir())
 
 
+def test_the_example_on_pretraining_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "pretraining.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "example.py").write_text(code, encoding="utf-8")
+    runpy.run_path(str(tmp_path / "example.py"))
+    assert "'text': 'a gold thing'" in capsys.readouterr().out
+    assert (tmp_path / "preset" / "model.weights.h5").exists()
+
+
+def test_every_objective_is_in_the_table():
+    page = (DOCS / "pretraining.md").read_text(encoding="utf-8")
+    objectives = {name for name, kind in vars(mk.pretraining).items() if hasattr(kind, "connect")} - {"Objective"}
+    assert set(re.findall(r"\n\| `(\w+)\(", page)) == objectives
+
+
 def test_every_fusion_is_in_the_table():
     page = (DOCS / "fusion.md").read_text(encoding="utf-8")
     assert set(re.findall(r"\| `(\w+)` \|", page)) == set(mk.fusion.list_fusions())

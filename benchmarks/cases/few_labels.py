@@ -17,12 +17,12 @@ LABELS, SEEDS = (1, 5, 20), (0, 1, 2)
 INPUTS = {"both": ("sound", "image"), "sound": ("sound",), "image": ("image",)}
 WAYS = ("scratch", "probe", "fine-tuned")
 PRE_EPOCHS, PRE_BATCH, PRE_RATE = 30, 128, 0.002
-STEPS, BATCH = 300, 50  # of each training on labels; a batch is never more than all of them
+STEPS, BATCH = 200, 40  # of each training on labels; a batch is never more than all of them
 NETWORK_RATE = 0.05  # of pretrained encoders, in parts of the rate of their heads
 GAIN = 0.18  # points of the probe above scratch that are wanted at 5 labels a class
 
 
-def train(seed: int, is_quick: bool, labels=LABELS, is_test: bool = True) -> dict:
+def train(way: str, seed: int, is_quick: bool, labels=LABELS, is_test: bool = True) -> dict:
     """By number of labels a class, inputs and way the accuracy; and the seconds of the pre-training."""
     keras.utils.set_random_seed(seed)
     started = time.perf_counter()

@@ -38,7 +38,7 @@ def train(way: str, seed: int, is_quick: bool) -> dict:
     """Trains in one way on a split by this seed; the accuracy on its test, and what it took."""
     keras.utils.set_random_seed(seed)
     epochs, rate, batch_size, _ = WAYS[way]
-    train_rows, test_rows = sentences._split(seed)
+    train_rows, test_rows = sentences.divide(seed)
     if is_quick:
         train_rows, test_rows = train_rows[:400], test_rows[:200]
     source, test = mk.read(train_rows, target="label"), mk.read(test_rows, target="label")

@@ -18,7 +18,7 @@ TARGETS = {("ngrams", "accuracy"): (0.775, 0.785)}
 
 def train(model: str, seed: int, is_quick: bool) -> dict[str, float]:
     """The accuracy of a baseline, or of a classifier with this encoder, on the test of a split by this seed."""
-    train_rows, test_rows = _split(seed)
+    train_rows, test_rows = divide(seed)
     if model in BASELINES:
         return {"accuracy": _train_baseline(model, train_rows, test_rows)}
     source, test = (mk.read(rows, target="label") for rows in (train_rows, test_rows))
@@ -45,7 +45,7 @@ def _train_baseline(model, train_rows, test_rows):
     return classifier.score(test, test_rows["label"] == "positive")
 
 
-def _split(seed):
+def divide(seed):
     rows = _read()
     order = np.random.default_rng(seed).permutation(len(rows))
     count = len(rows) // 5

@@ -18,7 +18,7 @@ TARGETS = {("cnn2d", "accuracy"): (0.82, 0.88)}
 
 def train(model: str, seed: int, is_quick: bool) -> dict[str, float]:
     """The accuracy of a baseline, or of a classifier with this encoder, on the fold."""
-    rows, folder = _read()
+    rows, folder = read_sounds()
     is_test = rows["fold"] == str(seed)
     train_rows, test_rows = (
         mk.read(rows[chosen].reset_index(drop=True), target="label", folder=folder) for chosen in (~is_test, is_test)
@@ -54,7 +54,7 @@ def describe_sounds(rows: mk.Source, seconds: float, rate: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=1)
-def _read():
+def read_sounds():
     folder = unpack("esc10-16k")
     files = sorted(folder.rglob("*.ogg"))
     rows = [(str(path.relative_to(folder)), path.parent.name, path.name[0]) for path in files]

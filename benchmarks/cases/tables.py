@@ -35,12 +35,12 @@ class Table:
 
 
 def read_sentences():
-    train, test = sentences._split(0)
+    train, test = sentences.divide(0)
     return mk.read(train), mk.read(test), "label"
 
 
 def read_sounds():
-    rows, folder = sounds._read()
+    rows, folder = sounds.read_sounds()
     is_test = rows["fold"] == "1"
     parts = [rows[chosen].drop(columns="fold").reset_index(drop=True) for chosen in (~is_test, is_test)]
     return *(mk.read(part, folder=folder) for part in parts), "label"
