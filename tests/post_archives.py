@@ -23,7 +23,8 @@ def write_archives(folder, count=1000):
             image = io.BytesIO()
             PIL.Image.new("RGBA", (64, 64), color).save(image, "PNG")
             content[f"package/img/{style}/64/{index}.png"] = image.getvalue()
-            things.append({"image": f"{index}.png", "subcategory": mood})
+            name = f"{mood} number {index}".upper()
+            things.append({"image": f"{index}.png", "subcategory": mood, "name": name, "category": "Things"})
         write_tar(folder / f"{style}.tar", {**content, "package/emoji.json": json.dumps(things).encode()})
 
 

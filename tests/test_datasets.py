@@ -133,3 +133,18 @@ def test_posts_are_composed_of_sentences_and_faces(tmp_path):
         mk.datasets.posts(tmp_path / "wrong", {**archives, "reviews": archives["google"]})
     with pytest.raises(ValueError, match="holds no faces of both moods: emoji.json, and the drawings"):
         mk.datasets.posts(tmp_path / "other", {**archives, "google": archives["reviews"]})
+
+
+def test_things_are_drawn_twice_and_siblings_are_a_group(tmp_path):
+    write_archives(tmp_path, count=10)
+    archives = {style: tmp_path / f"{style}.tar" for style in ("google", "twitter")}
+    folder = mk.datasets.things(tmp_path / "things", archives)
+    table = pd.read_csv(folder / "things.csv")
+    assert list(table.columns) == ["name", "category", "google", "twitter", "group"] and len(table) == 15
+    assert table["name"][0] == "face-smiling number 0" and (folder / table["twitter"][3]).exists()
+    by_mood = table.groupby(table["name"].str.split().str[0])["group"].nunique()
+    assert (by_mood == 1).all()  # two of three or four words are shared
+    again = mk.datasets.things(tmp_path / "again", archives)
+    assert (again / "things.csv").read_text() == (folder / "things.csv").read_text()
+    with pytest.raises(ValueError, match="hold no things that both draw"):
+        mk.datasets.things(tmp_path / "other", {**archives, "google": tmp_path / "reviews.tar"})

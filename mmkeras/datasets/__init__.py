@@ -4,3 +4,4 @@ from mmkeras.datasets.easy_vqa import easy_vqa as easy_vqa
 from mmkeras.datasets.posts import posts as posts
 from mmkeras.datasets.speech import speak as speak
 from mmkeras.datasets.spoken_digits import spoken_digits as spoken_digits
+from mmkeras.datasets.things import things as things

@@ -1,23 +1,17 @@
 """Posts of a sentence and a face, composed of two data sets."""
 
-import io
-import itertools
-import json
-import tarfile
-import urllib.request
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import PIL.Image
+
+from mmkeras.datasets.archives import DRAWINGS, fetch, read_drawings, read_files
 
 REVIEWS = "https://www.cs.cornell.edu/people/pabo/movie-review-data/rt-polaritydata.tar.gz"
-FACES = "https://registry.npmjs.org/emoji-datasource-{style}/-/emoji-datasource-{style}-16.0.0.tgz"
 STYLES = {"train": "google", "test": "twitter"}
 _GOOD = ("face-smiling", "face-affection")
 _BAD = ("face-concerned", "face-negative")
-_MAX_BYTES, _MAX_FILES = 2**22, 50_000  # of a file, and of what an archive may hold
 
 
 def posts(
@@ -53,12 +47,8 @@ def posts(
     if (folder / "test.csv").exists():
         return folder
     (folder / "faces").mkdir(parents=True, exist_ok=True)
-    archives = dict(archives or {})
-    addresses = {"reviews": REVIEWS, **{style: FACES.format(style=style) for style in STYLES.values()}}
-    for name, address in addresses.items():
-        if name not in archives:
-            archives[name] = folder / f"{name}.tar.gz"
-            urllib.request.urlretrieve(address, archives[name])  # noqa: S310
+    drawings = {style: DRAWINGS.format(style=style) for style in STYLES.values()}
+    archives = fetch({"reviews": REVIEWS, **drawings}, archives, folder)
     rows = _read_reviews(archives["reviews"])
     order, count = np.random.default_rng(seed).permutation(len(rows)), len(rows) // 5
     for part, (split, style) in enumerate(STYLES.items()):
@@ -75,7 +65,7 @@ def posts(
 
 def _read_reviews(archive):
     rows = []
-    found = _read_files(archive, lambda path: path.suffix in (".pos", ".neg"))
+    found = read_files(archive, lambda path: path.suffix in (".pos", ".neg"))
     for label, ending in {"positive": ".pos", "negative": ".neg"}.items():
         for content in (content for path, content in found.items() if path.suffix == ending):
             lines = content.decode("latin-1").split("\n")
@@ -87,28 +77,11 @@ def _read_reviews(archive):
 
 def _write_faces(archive, folder, style):
     """Draws the faces on white; returns those of good and of bad mood."""
-    (index,) = _read_files(archive, lambda path: path.name == "emoji.json").values() or (b"[]",)
-    things = [thing for thing in json.loads(index) if thing["subcategory"] in (*_GOOD, *_BAD)]
-    names = {thing["image"] for thing in things}
-    # Of several sizes the one of 64 pixels.
-    found = _read_files(archive, lambda path: path.name in names and path.parent.name in ("64", f"emoji-{style}"))
-    content = {path.name: data for path, data in found.items()}
     faces = {True: [], False: []}
-    for thing in things:
-        if thing["image"] not in content:
-            continue
-        image = PIL.Image.open(io.BytesIO(content[thing["image"]])).convert("RGBA")
+    for thing, drawing in read_drawings(archive, style, lambda thing: thing["subcategory"] in (*_GOOD, *_BAD)):
         path = f"faces/{style}-{thing['image']}"
-        PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, "white"), image).convert("RGB").save(folder / path)
+        drawing.save(folder / path)
         faces[thing["subcategory"] in _GOOD].append(path)
     if not all(faces.values()):
         raise ValueError(f"{archive} holds no faces of both moods: emoji.json, and the drawings that it names.")
     return faces
-
-
-def _read_files(archive, wanted):
-    """Some of the files of an archive in memory, by path."""
-    with tarfile.open(archive) as file:
-        members = [member for member in itertools.islice(file, _MAX_FILES) if member.isfile()]
-        chosen = [member for member in members if wanted(PurePosixPath(member.name))]
-        return {PurePosixPath(member.name): file.extractfile(member).read(_MAX_BYTES) for member in chosen}
