@@ -110,18 +110,22 @@ def format_digits(ways: dict) -> str:
 def format_things(ways: dict) -> str:
     """The table of names and drawings never seen."""
     text = "### Names and drawings of things never seen\n\n"
-    text += (
-        "| trained on | split | asked | recall at 1 | at 10 | median rank | without learning |\n" + "|---" * 7 + "|\n"
-    )
+    text += "| trained on | split by | asked | recall at 1 | at 10 | median rank | without learning |\n"
+    text += "|---" * 7 + "|\n"
     for way, found in ways.items():
         for direction in [key for key in found[0] if "->" in key]:
-            recalls = [[each[direction][f"recall_at_{rank}"] for each in found] for rank in (1, 10)]
+            recalls = [describe([each[direction][f"recall_at_{rank}"] for each in found]) for rank in (1, 10)]
             rank = statistics.fmean(each[direction]["median_rank"] for each in found)
             plain = [each["without learning"][direction] for each in found if direction in each["without learning"]]
-            text += (
-                f"| {way} | {things.WAYS[way].split} | {direction} | {describe(recalls[0])} | {describe(recalls[1])} | "
-            )
-            text += f"{rank:.1f} | {describe(plain) if plain else ''} |\n"
+            cells = [way, things.WAYS[way][0], direction, *recalls, f"{rank:.1f}", describe(plain) if plain else ""]
+            text += f"| {' | '.join(cells)} |\n"
+    if found := ways.get("names"):
+        siblings = describe([each["without learning, split by thing"] for each in found])
+        text += f"\nWithout learning, on a split by thing, where siblings leak: {siblings} at 1.\n"
+    if found := ways.get("styles"):
+        recall = statistics.fmean(each["google -> twitter"]["recall_at_1"] for each in found)
+        text += f"\nFrom one style to the other: {recall:.1%} at 1 ({things.STYLE_WANTED:.0%} wanted: "
+        text += f"{judge(recall, things.STYLE_WANTED)}).\n"
     return text
 
 
