@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import os
 import statistics
+import warnings
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -49,7 +50,7 @@ def main():
                 if any(key.items() <= run.items() for run in runs):
                     continue
                 with multiprocessing.get_context("spawn").Pool(1) as pool:
-                    found = pool.apply(module.train, (way, seed, arguments.quick))
+                    found = pool.apply(measure, (part, way, seed, arguments.quick))
                 print(f"{part}: {way}, seed {seed}: {found}", flush=True)
                 runs.append({**key, "found": found})
                 facts = write_runs(path, commit, runs)
@@ -57,6 +58,12 @@ def main():
         draw_curve(runs)
         write_section("Pre-training", f"`python benchmarks/pretraining.py`. {facts}\n\n{format_tables(runs)}")
     print(format_tables(runs))
+
+
+def measure(part: str, way: str, seed: int, is_quick: bool) -> dict:
+    """In a process of its own."""
+    warnings.filterwarnings("ignore", message=".*kept: ")  # recordings and names that are cut
+    return PARTS[part][0].train(way, seed, is_quick)
 
 
 def format_tables(runs: list[dict]) -> str:

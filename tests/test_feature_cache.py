@@ -42,6 +42,15 @@ def build(rows, fusion, frozen=("image", "text")):
     return model
 
 
+def test_all_encoders_may_be_frozen(tmp_path):
+    rows = make_rows(32)
+    model = build(rows, "gated", ("image", "text", "facts"))
+    cached = mk.finetuning.CachedTask(model, tmp_path)
+    cached.fit(cached.dataset(rows, 16, shuffle=True), epochs=1, verbose=0)
+    expected = model.evaluate(model.dataset(rows, 16), verbose=0)
+    assert np.allclose(cached.evaluate(cached.dataset(rows, 16), verbose=0), expected, atol=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore:.*lack what")
 def test_pre_training_with_the_cache_is_pre_training_without(tmp_path):
     rows = make_rows(48)

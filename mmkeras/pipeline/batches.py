@@ -161,7 +161,7 @@ def build_dataset(
         rows, prepare_row, prepare_batch = _with_cache(columns, preprocessor, cache)
     else:
         rows, prepare_row, prepare_batch = _without_cache(columns, preprocessor, options.data_service)
-    count = len(next(iter(columns.values())))
+    count = len(next(iter(columns.values()))) if columns else len(tf.nest.flatten(targets)[0])
     dataset = share_rows(tf.data.Dataset.from_tensor_slices((rows, *(targets or ()), np.arange(count))), options)
     dataset = shuffle_rows(dataset, count, options)  # of texts, paths or positions: nothing large
     if prepare_row is not None:
