@@ -76,7 +76,7 @@ def _contrast_by_hand(rows):
     backbone = mk.Backbone.from_source(rows, _declare())
     encoders = backbone.encoders
     heads = {name: keras.layers.Dense(128, use_bias=False) for name in encoders}
-    scale = keras.Variable(np.log(1 / 0.07))
+    scale = keras.Variable(np.log(1 / 0.07), dtype="float32")
     weights = None
     optimizer = keras.optimizers.Adam(0.001)
 
