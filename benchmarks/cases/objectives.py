@@ -45,10 +45,10 @@ def _measure_steps(is_quick):
         "Contrastive": (mk.pretraining.Contrastive("text", "facts"), _contrast_by_hand),
         "MaskedLanguage": (mk.pretraining.MaskedLanguage("text"), _mask_by_hand),
     }
-    rows = _make_rows(BATCH * 20)
+    rows = _make_rows(BATCH * (20 if is_quick else 60))
     found = {}
     for name, (objective, make_by_hand) in objectives.items():
-        ratio = _compare_steps(rows, objective, make_by_hand(rows), turns=3 if is_quick else 12)
+        ratio = _compare_steps(rows, objective, make_by_hand(rows), turns=3 if is_quick else 9)
         found[f"{name}: time of a step above that by hand"] = (ratio - 1, OVERHEAD)
     return found
 
