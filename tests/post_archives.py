@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 
 
-def write_archives(folder, count=1000):
+def write_archives(folder, count=1000, drawings=15):
     """Archives in the form of those of `mk.datasets.posts`: sentences of two words, and faces of two colors."""
     random = np.random.default_rng(0)
     content = {}
@@ -18,12 +18,13 @@ def write_archives(folder, count=1000):
     write_tar(folder / "reviews.tar", content)
     for style, light in {"google": 255, "twitter": 200}.items():
         things, content = [], {}
-        for index, mood in enumerate(["face-smiling", "face-negative", "face-affection", "face-concerned", "hat"] * 3):
+        moods = ["face-smiling", "face-negative", "face-affection", "face-concerned", "hat"]
+        for index, mood in enumerate(moods * (drawings // 5)):
             color = (light, 60, 0, 255) if index % 5 % 2 else (0, light, 60, 255)
             image = io.BytesIO()
             PIL.Image.new("RGBA", (64, 64), color).save(image, "PNG")
             content[f"package/img/{style}/64/{index}.png"] = image.getvalue()
-            name = f"{mood} number {index}".upper()
+            name = f"red {mood} number {index}".upper()
             things.append({"image": f"{index}.png", "subcategory": mood, "name": name, "category": "Things"})
         write_tar(folder / f"{style}.tar", {**content, "package/emoji.json": json.dumps(things).encode()})
 

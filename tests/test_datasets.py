@@ -141,9 +141,9 @@ def test_things_are_drawn_twice_and_siblings_are_a_group(tmp_path):
     folder = mk.datasets.things(tmp_path / "things", archives)
     table = pd.read_csv(folder / "things.csv")
     assert list(table.columns) == ["name", "category", "google", "twitter", "group"] and len(table) == 15
-    assert table["name"][0] == "face-smiling number 0" and (folder / table["twitter"][3]).exists()
-    by_mood = table.groupby(table["name"].str.split().str[0])["group"].nunique()
-    assert (by_mood == 1).all()  # two of three or four words are shared
+    assert table["name"][0] == "red face-smiling number 0" and (folder / table["twitter"][3]).exists()
+    by_mood = table.groupby(table["name"].str.split().str[1])["group"].nunique()
+    assert (by_mood == 1).all()  # of the words two thirds are shared
     again = mk.datasets.things(tmp_path / "again", archives)
     assert (again / "things.csv").read_text() == (folder / "things.csv").read_text()
     with pytest.raises(ValueError, match="hold no things that both draw"):

@@ -2,10 +2,12 @@
 
 import re
 import shutil
+import wave
 from pathlib import Path
 
 import nbclient
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from post_archives import write_archives
@@ -26,6 +28,12 @@ BUDGETS = {
         ("archives = {}", "archives = {name: f'{name}.tar' for name in ('reviews', 'google', 'twitter')}"),
         ('preset = "bert_tiny_en_uncased"', 'preset = "preset"'),
     ),
+    "04_pretraining": (
+        ("epochs = 30", "epochs = 2"),
+        ("archives = {}", "archives = {name: f'{name}.tar' for name in ('google', 'twitter')}"),
+        ("images = None", "images = 'mnist.npz'"),
+        ('preset = "bert_tiny_en_uncased"', 'preset = "preset"'),
+    ),
 }
 
 
@@ -41,6 +49,26 @@ def _write_part(folder):
         pd.read_csv(folder / name, nrows=rows).to_csv(folder / name, index=False)
 
 
+def _write_digits(folder):
+    """A few recordings and images, in the form of those that the notebook reads."""
+    random = np.random.default_rng(0)
+    (folder / "spoken-digits").mkdir()
+    for split, count in {"train": 6, "test": 2}.items():
+        rows = []
+        for index in range(10 * count):
+            name = f"{split}-{index}.wav"
+            samples = 3000 * np.sin(np.arange(4000) * (0.05 + 0.03 * (index % 10))) + random.normal(0, 200, 4000)
+            with wave.open(str(folder / "spoken-digits" / name), "wb") as file:
+                file.setparams((1, 2, 8000, 0, "NONE", ""))
+                file.writeframes(samples.astype("<i2").tobytes())
+            rows.append((name, index % 10, "somebody"))
+        table = pd.DataFrame(rows, columns=["sound", "digit", "speaker"])
+        table.to_csv(folder / "spoken-digits" / f"{split}.csv", index=False)
+    digits = np.arange(50) % 10
+    pixels = (25 * digits[:, None, None] + random.integers(0, 20, (50, 28, 28))).astype("uint8")
+    np.savez(folder / "mnist.npz", x_train=pixels, y_train=digits, x_test=pixels, y_test=digits)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path, tmp_path):
@@ -50,6 +78,10 @@ def test_it_runs(path, tmp_path):
         _write_part(tmp_path / "easy-vqa")
     if path.stem == "03_sentiment":
         write_archives(tmp_path)
+        (tmp_path / "preset").symlink_to(save_text_preset("Bert"))
+    if path.stem == "04_pretraining":
+        write_archives(tmp_path, drawings=500)
+        _write_digits(tmp_path)
         (tmp_path / "preset").symlink_to(save_text_preset("Bert"))
     notebook = nbformat.read(path, as_version=4)
     _with_tag(notebook, "install").source = "pass"
