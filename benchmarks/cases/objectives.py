@@ -71,49 +71,26 @@ def _time(function):
     return time.perf_counter() - started
 
 
-def _contrast_by_hand(rows):
-    """An epoch of CLIP's loss on two encoders, in plain Keras and TensorFlow."""
-    backbone = mk.Backbone.from_source(rows, _declare())
-    encoders = backbone.encoders
-    heads = {name: keras.layers.Dense(128, use_bias=False) for name in encoders}
-    scale = keras.Variable(np.log(1 / 0.07), dtype="float32")
-    weights = None
-    optimizer = keras.optimizers.Adam(0.001)
-
-    def embed(batch):
-        vectors = []
-        for name, encoder in encoders.items():
-            features = encoder({"content": batch[name], "present": batch[f"{name}_present"]}, training=True)
-            vectors.append(ops.normalize(heads[name](features["pooled"]), axis=-1))
-        return vectors
+def _train_by_hand(backbone, used, layers, variables, measure):
+    """A function that trains an epoch in plain Keras and TensorFlow: a step is the gradient of `measure(batch)`."""
+    weights, optimizer = [], keras.optimizers.Adam(0.001)
 
     @tf.function
     def step(batch):
         with tf.GradientTape() as tape:
-            one, other = embed(batch)
-            scores = ops.exp(scale) * ops.matmul(one, ops.transpose(other))
-            truth = tf.range(tf.shape(scores)[0])
-            losses = [
-                tf.nn.sparse_softmax_cross_entropy_with_logits(truth, each) for each in (scores, ops.transpose(scores))
-            ]
-            loss = tf.reduce_mean(losses)
-        kind = tf.UnconnectedGradients.ZERO
-        gradients = tape.gradient(loss, [weight.value for weight in weights], unconnected_gradients=kind)
-        optimizer.apply(
-            [g if g is not None else tf.zeros_like(w.value) for g, w in zip(gradients, weights, strict=True)], weights
-        )
+            loss = measure(batch)
+        zero = tf.UnconnectedGradients.ZERO
+        optimizer.apply(tape.gradient(loss, [weight.value for weight in weights], unconnected_gradients=zero), weights)
         return loss
 
     def run(batches):
-        nonlocal weights
         total = 0.0
         for batch in batches:
-            if weights is None:
-                embed(batch)
-                used = backbone.find_unused({name: {"pooled", "present"} for name in encoders})
-                skipped = set(map(id, used))
-                layers = [*encoders.values(), *heads.values()]
-                weights = [w for layer in layers for w in layer.trainable_weights if id(w) not in skipped] + [scale]
+            if not weights:
+                measure(batch)  # makes the weights of the layers
+                unused = set(map(id, backbone.find_unused(used)))
+                weights.extend(w for layer in layers for w in layer.trainable_weights if id(w) not in unused)
+                weights.extend(variables)
                 optimizer.build(weights)
             total += step(batch)
         return float(total)
@@ -121,8 +98,29 @@ def _contrast_by_hand(rows):
     return run
 
 
+def _contrast_by_hand(rows):
+    """CLIP's loss on two encoders."""
+    backbone = mk.Backbone.from_source(rows, _declare())
+    encoders = backbone.encoders
+    heads = {name: keras.layers.Dense(128, use_bias=False) for name in encoders}
+    scale = keras.Variable(np.log(1 / 0.07), dtype="float32")
+
+    def measure(batch):
+        vectors = []
+        for name, encoder in encoders.items():
+            features = encoder({"content": batch[name], "present": batch[f"{name}_present"]}, training=True)
+            vectors.append(ops.normalize(heads[name](features["pooled"]), axis=-1))
+        scores = ops.exp(scale) * ops.matmul(vectors[0], ops.transpose(vectors[1]))
+        truth = tf.range(tf.shape(scores)[0])
+        both = (scores, ops.transpose(scores))
+        return tf.reduce_mean([tf.nn.sparse_softmax_cross_entropy_with_logits(truth, each) for each in both])
+
+    used = {name: {"pooled", "present"} for name in encoders}
+    return _train_by_hand(backbone, used, [*encoders.values(), *heads.values()], [scale], measure)
+
+
 def _mask_by_hand(rows):
-    """An epoch of BERT's loss on one encoder, in plain Keras and TensorFlow."""
+    """BERT's loss on one encoder."""
     backbone = mk.Backbone.from_source(rows, {"text": _declare()["text"]})
     encoder = backbone.encoders["text"]
     vocabulary = backbone.modalities["text"].preprocessor.vocabulary
@@ -130,48 +128,22 @@ def _mask_by_hand(rows):
     mask_id = vocabulary.index("[MASK]")
     hidden, norm = keras.layers.Dense(64, "gelu"), keras.layers.LayerNormalization()
     bias = keras.Variable(np.zeros(len(vocabulary), "float32"))
-    weights = None
-    optimizer = keras.optimizers.Adam(0.001)
 
-    def tell(ids, present, places):
-        tokens = encoder({"content": ids, "present": present}, training=True)["tokens"]
-        tokens = norm(hidden(tf.gather(tokens, places, batch_dims=1)))
-        return ops.matmul(tokens, ops.transpose(embedding.embeddings)) + bias
-
-    @tf.function
-    def step(batch):
-        ids, present = batch["text"], batch["text_present"]
-        count = round(0.15 * ids.shape[1])
+    def measure(batch):
+        ids = batch["text"]
         drawn = tf.random.uniform(tf.shape(ids)) * tf.cast(ids > 4, tf.float32)
-        places = tf.math.top_k(drawn, count).indices
+        places = tf.math.top_k(drawn, round(0.15 * ids.shape[1])).indices
         chosen = tf.reduce_sum(tf.one_hot(places, ids.shape[1]), axis=1) > 0
         fate, others = tf.random.uniform(tf.shape(ids)), tf.random.uniform(tf.shape(ids), 1, len(vocabulary), tf.int32)
         left = tf.where(fate < 0.8, mask_id, tf.where(fate < 0.9, others, ids))
-        with tf.GradientTape() as tape:
-            logits = tell(tf.where(chosen, left, ids), present, places)
-            truth = tf.gather(ids, places, batch_dims=1)
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits))
-        kind = tf.UnconnectedGradients.ZERO
-        gradients = tape.gradient(loss, [weight.value for weight in weights], unconnected_gradients=kind)
-        optimizer.apply(
-            [g if g is not None else tf.zeros_like(w.value) for g, w in zip(gradients, weights, strict=True)], weights
-        )
-        return loss
+        content = {"content": tf.where(chosen, left, ids), "present": batch["text_present"]}
+        tokens = norm(hidden(tf.gather(encoder(content, training=True)["tokens"], places, batch_dims=1)))
+        logits = ops.matmul(tokens, ops.transpose(embedding.embeddings)) + bias
+        truth = tf.gather(ids, places, batch_dims=1)
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits))
 
-    def run(batches):
-        nonlocal weights
-        total = 0.0
-        for batch in batches:
-            if weights is None:
-                tell(batch["text"], batch["text_present"], tf.zeros((len(batch["text"]), 1), tf.int32))
-                skipped = set(map(id, backbone.find_unused({"text": {"tokens", "mask", "present"}})))
-                layers = [encoder, hidden, norm]
-                weights = [w for layer in layers for w in layer.trainable_weights if id(w) not in skipped] + [bias]
-                optimizer.build(weights)
-            total += step(batch)
-        return float(total)
-
-    return run
+    used = {"text": {"tokens", "mask", "present"}}
+    return _train_by_hand(backbone, used, [encoder, hidden, norm], [bias], measure)
 
 
 def _measure_memory(is_quick):

@@ -19,8 +19,8 @@ def things(folder: str | Path = "things", archives: Mapping[str, str | Path] | N
 
     Writes PNG files of 64 x 64 pixels, and `things.csv` with the columns `name,category,google,twitter,group`. Many
     things have siblings, such as flags, families and moons: of one group are those whose names share half of their
-    words, or whose drawings correlate by 0.95, and those that are alike with these, and so on. Split by `group`, no
-    thing of the test has a sibling in training: `source.split(test_size=0.2, by="group")`. A folder that holds the data already
+    words, or whose drawings correlate by 0.95, and those that are alike with these, and so on. Split by it, no thing of
+    the test has a sibling in training: `source.split(test_size=0.2, by="group")`. A folder that holds the data already
     is left as it is.
 
     Drawings: the packages emoji-datasource-google (Apache-2.0) and emoji-datasource-twitter (CC BY 4.0).

@@ -31,7 +31,7 @@ def write_search(retriever, folder: Path, source, top: int):
         embed = raw_signature(tower)
         signatures[f"embed_{name}"] = embed
         other = next(each for each in retriever.pair if each != name)
-        if other in retriever._vectors:
+        if other in retriever._parts:
             signatures[f"search_by_{name}"] = _make_search(retriever, tower, embed, other, top)
     module.weights = [variable.value for tower in retriever.towers.values() for variable in tower.variables]
     module.tables = {
@@ -65,7 +65,7 @@ def _prove(retriever, path, source, top):
     """Every signature of a search on some rows that have its modality."""
     for name, tower in retriever.towers.items():
         other = next(each for each in retriever.pair if each != name)
-        if other not in retriever._vectors:
+        if other not in retriever._parts:
             continue
         part = source.select(np.unique(np.linspace(0, len(source) - 1, min(_PROOF_ROWS, len(source)), dtype=int)))
         part = part.with_columns(tower.columns)

@@ -76,7 +76,7 @@ class Retriever:
                 f"mk.pretraining.Contrastive. Received: {sizes}"
             )
         self.source = None
-        self._vectors, self._rows, self._parts, self._digest = {}, {}, {}, None
+        self._rows, self._parts, self._digest = {}, {}, None
 
     def embed(self, source: Source | Sequence[Mapping], name: str, batch_size: int = 256) -> np.ndarray:
         """The vectors of one modality, `(rows, units)`, float32; 0 for rows that lack it.
@@ -114,10 +114,13 @@ class Retriever:
             source = keep_usable(source, report)
         vectors = {name: self.embed(source, name, batch_size) for name in names}
         rows = {name: np.flatnonzero(np.any(array != 0, axis=1)) for name, array in vectors.items()}
-        self._set_index(source, {name: array[rows[name]] for name, array in vectors.items()}, rows)
+        rows = {name: found for name, found in rows.items() if len(found)}
+        if not rows:
+            raise ValueError(f"{source.name}: no row has any of {names}, so there is nothing to search.")
+        self._set_index(source, {name: vectors[name][found] for name, found in rows.items()}, rows)
 
     def _set_index(self, source, vectors, rows):
-        self.source, self._vectors, self._rows = source, vectors, rows
+        self.source, self._rows = source, rows
         self._parts = {name: cut(array) for name, array in vectors.items()}
         self._digest = self._hash_weights()
 
@@ -185,9 +188,9 @@ class Retriever:
         Raises:
             ValueError: without an index.
         """
-        self._require_index(next(iter(self._vectors), None))
+        self._require_index(next(iter(self._parts), None))
         facts = {"digest": self._digest, "rows": len(self.source), "pair": self.pair}
-        arrays = {f"vectors/{name}": array for name, array in self._vectors.items()}
+        arrays = {f"vectors/{name}": np.concatenate(parts) for name, parts in self._parts.items()}
         arrays |= {f"rows/{name}": rows for name, rows in self._rows.items()}
         with replacing(Path(path)) as scratch, scratch.open("wb") as file:
             np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
@@ -235,7 +238,7 @@ class Retriever:
         for name, tower in self.towers.items():
             own = source.with_columns(tower.columns)
             reports[name] = export(tower, Path(folder) / name, **formats, rows=own, **options)
-        if self._vectors and "saved_model" in formats.get("formats", ["saved_model"]):
+        if self._parts and "saved_model" in formats.get("formats", ["saved_model"]):
             write_search(self, Path(folder) / "search", source, top)
         return reports
 
@@ -245,8 +248,8 @@ class Retriever:
         return name
 
     def _require_index(self, among):
-        if among not in self._vectors:
-            have = f"It has {sorted(self._vectors)}." if self._vectors else "There is none yet."
+        if among not in self._parts:
+            have = f"It has {sorted(self._parts)}." if self._parts else "There is none yet."
             raise ValueError(f"There is no index of '{among}' to search: retriever.index(rows) makes one. {have}")
         if self._digest != self._hash_weights():
             raise ValueError("The weights have changed since the rows were indexed: call retriever.index(rows) again.")

@@ -149,6 +149,11 @@ def test_what_cannot_be_searched_is_refused(pretrainer, retriever, rows):
         retriever.search([{"name": "red"}], top=0)
     with pytest.raises(ValueError, match="has none of the columns"):
         empty.index([{"price": 3}])
+    with pytest.raises(ValueError, match="no row has any of .*so there is nothing to search"):
+        empty.index([{"name": "", "image": None}])
+    empty.index([{"name": "red", "image": None}])
+    with pytest.raises(ValueError, match="no index of 'image' to search.*It has .'name'."):
+        empty.search([{"name": "red"}])
     with pytest.raises(ValueError, match="no Contrastive of these inputs. It has .*Received: pairs="):
         mk.Retriever(pretrainer, ("name", "sound"))
     with pytest.raises(TypeError, match="made of a Pretrainer or a Backbone. Received: str"):
