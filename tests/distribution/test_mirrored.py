@@ -52,6 +52,15 @@ def test_several_devices_train_as_one(data, tmp_path, how):
 
 
 @pytest.mark.slow
+def test_two_devices_train_in_low_precision_nearly_as_one(data, tmp_path):
+    """Sums of bfloat16 depend on their order in the third digit."""
+    job = {"case": "pairs", "how": "one", "rows": 41, "dtype": "mixed_bfloat16"}
+    one, two = run_jobs([job, {**job, "how": "mirrored2"}], data, tmp_path)
+    assert np.allclose(one["history loss"], two["history loss"], rtol=0.02)
+    assert np.allclose(one["output 0"], two["output 0"], atol=0.03)
+
+
+@pytest.mark.slow
 def test_a_model_is_exported_while_its_strategy_is_open(data, tmp_path):
     job = {"case": "pairs", "how": "mirrored2", "rows": 41, "epochs": 1, "export": str(tmp_path / "artifacts")}
     run_jobs([job], data, tmp_path)

@@ -39,7 +39,9 @@ def declare(mk, case, count):
         more = {"alignment_weight": 0.3} if case == "aligned" else {}
         modalities = {"question": mk.Text(), "image": image}
         if case == "contrastive":
-            objectives = [mk.pretraining.Contrastive("question", "image"), mk.pretraining.TwoViews("question")]
+            # At a lower temperature the vectors, and with them the rounding, are many times as large.
+            pair = mk.pretraining.Contrastive("question", "image", temperature=1.0)
+            objectives = [pair, mk.pretraining.TwoViews("question", temperature=1.0)]
             return source, mk.pretraining.Pretrainer, modalities, {"objectives": objectives}, {}
         return source, mk.Classifier, modalities, {"fusion": mk.fusion.Gated(modality_dropout=0), **more}, {}
     if case == "table":

@@ -107,6 +107,7 @@ def test_it_learns_and_is_the_same_in_a_fresh_process(rows, name):
     assert not same, f"no gradient reaches {same}"
 
 
+@pytest.mark.slow
 def test_all_at_once_are_the_same_after_save_and_load_in_a_fresh_process(rows):
     modalities = {"text": TEXT, "image": IMAGE, "sound": SOUND, "facts": FACTS}
     objectives = [
@@ -187,7 +188,9 @@ def test_gpt_2_is_causal_and_bert_is_not():
         pretrainer.fit(pretrainer.dataset(texts, 4), verbose=0)
 
 
-@pytest.mark.parametrize("family", ["Bert", "Roberta", "Albert"])
+@pytest.mark.parametrize(
+    "family", ["Bert", *(pytest.param(family, marks=pytest.mark.slow) for family in ("Roberta", "Albert"))]
+)
 def test_networks_that_were_trained_elsewhere_go_on_with_their_own_vectors(family):
     texts = mk.read([{"text": text} for text in ("the cat's red réd straße", "naïve round reddish rounder") * 4])
     text = mk.Text(encoder=mk.encoders.KerasHubText(save_text_preset(family)), sequence_length=20)
