@@ -158,17 +158,16 @@ class MaskedPatches(Objective):
         content = backbone.input[self.input]
         if len(content.shape) == 4:
             whole = ops.cast(content, "float32")
-            default = [max(2, round(side / 8)) for side in content.shape[1:3]]
-            left, hidden, size = self._hide(whole, default, fill=127.0)
+            size = self.patch_size or tuple(max(2, round(side / 8)) for side in content.shape[1:3])
+            left, is_real = self._hide(whole, size, fill=127.0)
             features = encode(backbone, self.input, ops.cast(left, content.dtype))
-            is_real = hidden
         elif _CUT in {layer.name for layer in encoder.layers}:
             size = self.patch_size or (16, 16)
             parts = backbone.preprocessor.tensor_names(self.input)
-            hiding = _hide_inside(encoder, lambda steps: self._hide(steps, size)[:2])
+            hiding = _hide_inside(encoder, lambda steps: self._hide(steps, size))
             features = hiding({part: backbone.input[key] for part, key in parts.items()})
-            whole, hidden = features["whole"], features["hidden"]
-            is_real = ops.logical_and(hidden, _find_real(features["step_mask"], whole.shape, size))
+            whole = features["whole"]
+            is_real = ops.logical_and(features["hidden"], _find_real(features["step_mask"], whole.shape, size))
         else:
             raise ValueError(
                 f"MaskedPatches hides parts of images, and of spectrograms that an encoder makes of recordings. "
@@ -182,17 +181,15 @@ class MaskedPatches(Objective):
             "counts": ops.logical_and(is_real, ops.expand_dims(features["present"], 1)),
         }
 
-    def _hide(self, values, default, fill=0.0):
-        """The values with hidden patches, which are hidden, and the size of a patch."""
-        size = self.patch_size or tuple(default)
+    def _hide(self, values, size, fill=0.0):
+        """The values with hidden patches of this size, and which are hidden."""
         height, width = count_patches(values.shape, size)
         if height * width < 2:
             raise ValueError(
                 f"MaskedPatches tells patches from others, and '{self.input}' of {tuple(values.shape[1:3])} has "
                 f"{height} x {width}. Received: patch_size={size}"
             )
-        left, hidden = PatchMasking(size, self.rate, fill, name=self.layer_name("masking"))(values)
-        return left, hidden, size
+        return PatchMasking(size, self.rate, fill, name=self.layer_name("masking"))(values)
 
     def measure(self, outputs):
         """The mean squared error of the hidden patches."""

@@ -4,6 +4,7 @@ from keras import ops
 
 from mmkeras.pretraining.base import Measured, Objective
 from mmkeras.pretraining.contrastive import Contrastive
+from mmkeras.pretraining.pairs import find_negatives
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -28,9 +29,7 @@ class HardNegatives(keras.layers.Layer):
         self.generator = keras.random.SeedGenerator(seed)
 
     def call(self, one, other, counts, hashes):
-        same = ops.any(ops.all(ops.expand_dims(hashes, 1) == ops.expand_dims(hashes, 0), axis=-1), axis=-1)
-        both = ops.logical_and(ops.expand_dims(counts, 0), ops.expand_dims(counts, 1))
-        negatives = ops.logical_and(both, ops.logical_not(same))
+        negatives = find_negatives(counts, hashes)
         scores = ops.stop_gradient(ops.matmul(one, ops.transpose(other)))
         drawn = []
         for direction in (scores, ops.transpose(scores)):

@@ -93,6 +93,18 @@ def name_metrics(names) -> tuple[str, ...]:
     return (*(f"recall_at_{rank}" for rank in RANKS), *(f"spread_{name}" for name in dict.fromkeys(names)))
 
 
+def find_negatives(counts, hashes):
+    """Which rows each row is told from, bool `(rows, rows)`: those that count, and have no content in common with it.
+
+    Args:
+        counts: bool `(rows,)`.
+        hashes: `(rows, hashes, 2)`, as `HashContent` gives them.
+    """
+    same = ops.any(ops.all(ops.expand_dims(hashes, 1) == ops.expand_dims(hashes, 0), axis=-1), axis=-1)
+    both = ops.logical_and(ops.expand_dims(counts, 0), ops.expand_dims(counts, 1))
+    return ops.logical_and(both, ops.logical_not(same))
+
+
 def measure_pairs(outputs, loss: str, names) -> Measured:
     """The loss of pairs among those of all replicas, and how many find each other.
 
@@ -113,9 +125,7 @@ def measure_pairs(outputs, loss: str, names) -> Measured:
     """
     gathered = gather_rows({key: outputs[key] for key in ("one", "other", "counts", "hashes")})
     one, other, counts, hashes = (gathered[key] for key in ("one", "other", "counts", "hashes"))
-    same = ops.any(ops.all(ops.expand_dims(hashes, 1) == ops.expand_dims(hashes, 0), axis=-1), axis=-1)
-    both = ops.logical_and(ops.expand_dims(counts, 0), ops.expand_dims(counts, 1))
-    negatives = ops.logical_and(both, ops.logical_not(same))
+    negatives = find_negatives(counts, hashes)
     used = ops.cast(ops.any(negatives, axis=1), "float32")
     scores = ops.matmul(one, ops.transpose(other))
     own = ops.diagonal(scores)

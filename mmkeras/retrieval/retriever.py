@@ -84,9 +84,13 @@ class Retriever:
         Raises:
             ValueError: names a cell that cannot be read.
         """
-        tower = self.towers[self._require(name)]
         source = _read(source)
-        tower._check_answerable(source)
+        self.towers[self._require(name)]._check_answerable(source)
+        return self._embed(source, name, batch_size)
+
+    def _embed(self, source, name, batch_size):
+        """The same of rows that are known to be usable."""
+        tower = self.towers[name]
         batches = tower._make_dataset(source, None, DatasetOptions(batch_size=batch_size))
         return tower.predict(batches, verbose=0)
 
@@ -112,7 +116,7 @@ class Retriever:
             report = self.towers[name].check(source)
             report.warn(stacklevel=2)
             source = keep_usable(source, report)
-        vectors = {name: self.embed(source, name, batch_size) for name in names}
+        vectors = {name: self._embed(source, name, batch_size) for name in names}
         rows = {name: np.flatnonzero(np.any(array != 0, axis=1)) for name, array in vectors.items()}
         rows = {name: found for name, found in rows.items() if len(found)}
         if not rows:
