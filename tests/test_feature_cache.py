@@ -69,6 +69,19 @@ def test_pre_training_with_the_cache_is_pre_training_without(tmp_path):
         assert np.allclose(cached[name], values, atol=1e-5), name
 
 
+def test_pre_training_with_the_cache_says_what_it_says_without(tmp_path):
+    rows = mk.read([{"text": "red tea", "name": "tea"}] * 8)
+    modalities = {name: mk.Text(encoder=mk.encoders.TextGRU(units=8)) for name in ("text", "name")}
+    objective = mk.pretraining.Contrastive("text", "name")
+    pretrainer = mk.pretraining.Pretrainer.from_source(rows, modalities, [objective])
+    mk.finetuning.freeze(pretrainer, "text")
+    cached = mk.finetuning.CachedTask(pretrainer, tmp_path)
+    with pytest.raises(ValueError, match="compare the rows of a batch.*Received: batch_size=1"):
+        cached.dataset(rows, 1)
+    with pytest.raises(ValueError, match="No row counted for 'contrastive_text_name' in epoch 1"):
+        cached.fit(cached.dataset(rows, 4), verbose=0)
+
+
 @pytest.mark.parametrize(
     "fusion", ["gated", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cross_attention", "mean_logits"))]
 )
@@ -165,5 +178,5 @@ def test_what_cannot_be_cached_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"leave `augmentation` out. Received: \['image'\]"):
         mk.finetuning.CachedTask(model, tmp_path)
     model = build(rows, "gated")
-    with pytest.raises(ValueError, match=r"A CachedTask trains, and the rows have no \['label'\]"):
+    with pytest.raises(ValueError, match=r"learns from labels, and the rows have no \['label'\]"):
         mk.finetuning.CachedTask(model, tmp_path).dataset(mk.read([{"text": "red", "a": 1, "image": None}] * 3))

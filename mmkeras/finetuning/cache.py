@@ -16,7 +16,7 @@ from mmkeras.data import Source, media
 from mmkeras.distribute import DistributedModel
 from mmkeras.features import FEATURES
 from mmkeras.finetuning.store import DIGEST, Store
-from mmkeras.pipeline import DatasetOptions, build_dataset, keep_usable
+from mmkeras.pipeline import DatasetOptions, build_dataset
 from mmkeras.pretraining import Pretrainer
 from mmkeras.tasks import Task
 from mmkeras.tasks.planning import plan_fit
@@ -74,8 +74,7 @@ class CachedTask(DistributedModel, keras.Model):
         super().__init__(name=f"{task.name}_cached")
         self._distribute_strategy = task._distribute_strategy  # also where its scope is not open here
         encoded = {_name_feature(name, key): task.backbone.encoded[name][key] for name in frozen for key in FEATURES}
-        # Objectives of pre-training also read what goes into a frozen encoder.
-        self._hidden = () if isinstance(task, Pretrainer) else tuple(frozen)
+        self._hidden = () if task.reads_contents else tuple(frozen)
         own = {name: tensor for name, tensor in task.input.items() if name not in _list_tensors(task, self._hidden)}
         inputs = {tensor.name: tensor for tensor in (*encoded.values(), *own.values())}  # which Keras calls them
         self.behind = keras.Model(inputs, task.output, name="behind")
@@ -89,9 +88,7 @@ class CachedTask(DistributedModel, keras.Model):
 
     @property
     def metrics(self):
-        """Those of `compile`, and those of the objectives of a pretrainer, which `compute_loss` measures."""
-        own = super().metrics
-        return [*own, *self.task.objective_metrics] if isinstance(self.task, Pretrainer) else own
+        return [*super().metrics, *self.task.loss_metrics]
 
     def call(self, inputs, training=None):
         count = ops.shape(inputs[_name_feature(self.frozen[0], "present")])[0]
@@ -114,18 +111,10 @@ class CachedTask(DistributedModel, keras.Model):
             options: see `mk.DatasetOptions`.
 
         Raises:
-            ValueError: when the rows have no target.
+            ValueError: as `dataset` of the task does; when the rows of a task have no target.
         """
         task, options = self.task, DatasetOptions(batch_size=batch_size, **options)
-        if isinstance(task, Pretrainer):
-            source, truth = task.keep_usable(source.as_table()), None
-        elif not task.has_target(source):
-            raise ValueError(f"A CachedTask trains, and the rows have no {list(task.target.columns)}.")
-        else:
-            report = task.check(source)
-            report.warn(stacklevel=2)
-            source = keep_usable(source.as_table(), report)
-            truth = task.encode_targets(source)
+        source, truth = task.training_rows(source.as_table(), batch_size)
         columns = {name: modality.read(name, source) for name, modality in task.modalities.items()}
         features, indices = {}, []
         for name in self.frozen:
@@ -172,8 +161,11 @@ class CachedTask(DistributedModel, keras.Model):
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
         """As that of the task, on what `dataset` gives."""
-        kwargs = plan_fit(self, x, y, batch_size, epochs, kwargs)
-        return super().fit(x, y, batch_size, epochs, **kwargs)
+        return super().fit(x, y, batch_size, epochs, **plan_fit(self, x, y, batch_size, epochs, kwargs))
+
+    def training_callbacks(self):
+        """Those of the task."""
+        return self.task.training_callbacks()
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return self.task.compute_loss(x, y, y_pred, sample_weight, training)

@@ -22,12 +22,12 @@ from mmkeras.pretraining.watch import Watch
 from mmkeras.schedules import CosineToEnd
 from mmkeras.state import apply_state, read_state
 from mmkeras.tasks.planning import plan_fit
-from mmkeras.trained import TrainsWhatItUses
+from mmkeras.trained import TrainsBackbone
 from mmkeras.weights import walk_layers
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
+class Pretrainer(DistributedModel, TrainsBackbone, keras.Model):
     """Trains a backbone on rows without labels, by one objective or the weighted sum of several.
 
     `fit` it, and build a task on `pretrainer.backbone`, which it shares. Heads that only the objectives need stay with
@@ -59,6 +59,8 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
     >>> labeled = mk.read([{"color": "red", "price": 1, "label": "a"}, {"color": "blue", "price": 5, "label": "b"}])
     >>> model = mk.Classifier.from_source(labeled, backbone=pretrainer.backbone, target="label")
     """
+
+    reads_contents = True
 
     def __new__(cls, *args, **kwargs):
         refuse_unknown(cls, kwargs)
@@ -93,8 +95,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
         return list(self._objectives)
 
     @property
-    def objective_metrics(self) -> list[keras.metrics.Metric]:
-        """What `compute_loss` measures."""
+    def loss_metrics(self) -> list[keras.metrics.Metric]:
         return list(self._sums.values())
 
     @property
@@ -157,14 +158,20 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
         Raises:
             ValueError: when no row is left; for a batch of one row, where rows are compared.
         """
+        source, _ = self.training_rows(source, batch_size)
+        return self.backbone._make_dataset(source, None, DatasetOptions(batch_size=batch_size, **options))
+
+    def training_rows(self, source: Source, batch_size: int) -> tuple[Source, None]:
         several = [each.name for each in self.objectives if each.needs_several_rows]
         if several and batch_size < 2:
             raise ValueError(
                 f"{several} compare the rows of a batch, and one row has nothing to be told from. A hundred and more "
                 f"teach well. Received: batch_size={batch_size}"
             )
-        options = DatasetOptions(batch_size=batch_size, **options)
-        return self.backbone._make_dataset(self.keep_usable(source), None, options)
+        return self.keep_usable(source), None
+
+    def training_callbacks(self):
+        return [Watch(self)]
 
     def keep_usable(self, source: Source) -> Source:
         """The rows that some objective learns from; warns how many are left out, and why.
@@ -173,7 +180,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
             ValueError: when none is left.
         """
         report = self.backbone.check(source)
-        report.warn(stacklevel=3)
+        report.warn(stacklevel=4)
         source = keep_usable(source, report)
         present = {}
         for name, modality in self.backbone.modalities.items():
@@ -185,7 +192,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
                 warnings.warn(
                     f"{source.name}: {len(flags) - sum(flags):,} of {len(flags):,} rows lack what '{name}' is about, "
                     "and do not count for it.",
-                    stacklevel=3,
+                    stacklevel=4,
                 )
         kept = [index for index, flags in enumerate(zip(*needed.values(), strict=True)) if any(flags)]
         if not kept:
@@ -226,11 +233,7 @@ class Pretrainer(DistributedModel, TrainsWhatItUses, keras.Model):
                 row of an epoch counted.
         """
         self._require_own_strategy("fit")
-        kwargs = plan_fit(self, x, y, batch_size, epochs, kwargs)
-        callbacks = kwargs["callbacks"]
-        if isinstance(callbacks, list):
-            kwargs = {**kwargs, "callbacks": [*callbacks, Watch(self)]}
-        return super().fit(x, y, batch_size, epochs, **kwargs)
+        return super().fit(x, y, batch_size, epochs, **plan_fit(self, x, y, batch_size, epochs, kwargs))
 
     def train_step(self, data):
         if self.rows_at_once is None:

@@ -27,13 +27,13 @@ from mmkeras.targets import Target
 from mmkeras.tasks.evaluation import Evaluation, evaluate, find_disagreement
 from mmkeras.tasks.planning import plan_fit
 from mmkeras.tasks.side_losses import SideTensors, measure_alignment, measure_branches, read_side_tensors
-from mmkeras.trained import TrainsWhatItUses
+from mmkeras.trained import TrainsBackbone
 from mmkeras.weights import list_weights, walk_layers
 
 AUXILIARY_WEIGHT = 0.5  # by benchmarks/fusion.py
 
 
-class Task(DistributedModel, TrainsWhatItUses, RowModel):
+class Task(DistributedModel, TrainsBackbone, RowModel):
     """A backbone, a head that gives logits, and a target that makes answers of them, as one functional Keras model.
 
     A subclass says in `make_target` what it predicts.
@@ -241,6 +241,14 @@ class Task(DistributedModel, TrainsWhatItUses, RowModel):
             raise ValueError(f"Rows are mixed with their targets, and these have no {list(self.target.columns)}.")
         return mix_batches(dataset, self.modalities, mixup)
 
+    def training_rows(self, source: Source, batch_size: int) -> tuple:
+        if not self.has_target(source):
+            raise ValueError(f"{self.name} learns from labels, and the rows have no {list(self.target.columns)}.")
+        report = self.check(source)
+        report.warn(stacklevel=3)
+        source = keep_usable(source, report)
+        return source, self.encode_targets(source)
+
     def evaluate_rows(self, source: Source, batch_size: int = 256) -> Evaluation:
         """How good the model is on labeled rows; beside it each modality alone, and the best constant answer.
 
@@ -331,8 +339,7 @@ class Task(DistributedModel, TrainsWhatItUses, RowModel):
         _refuse_source(x, "fit")
         _refuse_source(kwargs.get("validation_data"), "fit")
         self._require_own_strategy("fit")
-        kwargs = plan_fit(self, x, y, batch_size, epochs, kwargs)
-        return super().fit(x, y, batch_size, epochs, **kwargs)
+        return super().fit(x, y, batch_size, epochs, **plan_fit(self, x, y, batch_size, epochs, kwargs))
 
     def evaluate(self, x=None, *args, **kwargs):
         _refuse_source(x, "evaluate")

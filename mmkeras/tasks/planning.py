@@ -1,4 +1,4 @@
-"""What `fit` of a task does before Keras's."""
+"""What `fit` of a model that trains a backbone does before Keras's."""
 
 import keras
 import tensorflow as tf
@@ -10,7 +10,7 @@ from mmkeras.schedules import CosineToEnd, count_steps
 
 
 def plan_fit(model: keras.Model, x, y, batch_size, epochs, kwargs) -> dict:
-    """The arguments of `fit`, with callbacks that go on after an interruption and end it at NaN.
+    """The arguments of `fit`, with callbacks that go on after an interruption, end it at NaN, and those of the model.
 
     A `CosineToEnd` is told how many steps there will be. Of several workers all see to it that they do the same, and
     the chief alone writes.
@@ -33,7 +33,7 @@ def plan_fit(model: keras.Model, x, y, batch_size, epochs, kwargs) -> dict:
     callbacks = [*(callbacks if isinstance(callbacks, list | tuple) else [callbacks])]
     callbacks = write_once([callback for callback in callbacks if callback is not None], strategy)
     data = x if y is None else (x, y)
-    return {**kwargs, "callbacks": [*callbacks, Resume(x), StopAtNaN(data)]}
+    return {**kwargs, "callbacks": [*callbacks, Resume(x), StopAtNaN(data), *model.training_callbacks()]}
 
 
 def describe_training(model: keras.Model, x, batch_size, epochs) -> dict[str, object]:
