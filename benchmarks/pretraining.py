@@ -29,7 +29,7 @@ PICTURE = HERE / "results" / "few_labels.png"
 PARTS = {
     "digits": (few_labels, ("all",)),
     "things": (things, tuple(things.WAYS)),
-    "sounds": (crops, crops.WAYS),
+    "sounds": (crops, tuple(crops.WAYS)),
     "sentences": (adaptation, adaptation.WAYS),
     "objectives": (objectives, objectives.WAYS),
 }
@@ -138,13 +138,15 @@ def format_things(ways: dict) -> str:
 
 def format_sounds(ways: dict) -> str:
     """The table of environmental sounds."""
-    text = (
-        f"### Environmental sounds, {crops.LABELS} labels a class\n\n| pre-training | probe | fine-tuned | scratch |\n"
-    )
-    text += "|---|---|---|---|\n"
+    text = f"### Environmental sounds, {crops.LABELS} labels a class\n\n| pre-training | linear probe | all trained |\n"
+    text += "|---|---|---|\n"
     for way, found in ways.items():
-        cells = [describe([each[key] for each in found]) if key in found[0] else "" for key in crops.MEASURED]
-        text += f"| {way} | {' | '.join(cells)} |\n"
+        cells = [describe([each[key] for each in found]) for key in ("probe", "all")]
+        text += f"| {'none' if way == 'scratch' else way} | {' | '.join(cells)} |\n"
+    if {"scratch", "two crops"} <= ways.keys():
+        scratch, pretrained = (statistics.fmean(each["all"] for each in ways[way]) for way in ("scratch", "two crops"))
+        gain = pretrained - scratch
+        text += f"\nTwo crops are {100 * gain:+.1f} points above scratch (3 wanted: {judge(gain, crops.GAIN)}).\n"
     return text
 
 

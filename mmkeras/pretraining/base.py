@@ -36,12 +36,14 @@ class Objective:
         metric_names: what `measure` finds besides the loss.
         needs_several_rows: whether rows are compared with others of their batch.
         reads_fused: whether it reads what the fusion gives.
+        gathers_rows: whether `measure` counts those of all replicas.
     """
 
     kind: str
     metric_names: tuple[str, ...] = ()
     needs_several_rows = False
     reads_fused = False
+    gathers_rows = False
 
     def __init__(self, inputs: tuple[str, ...], weight: float = 1.0, name: str | None = None):
         if not weight > 0:

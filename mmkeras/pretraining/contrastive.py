@@ -18,6 +18,7 @@ class PairObjective(Objective):
     """
 
     needs_several_rows = True
+    gathers_rows = True
 
     def __init__(self, inputs, units, hidden_units, loss, temperature, weight, name):
         super().__init__(inputs, weight, name)

@@ -11,7 +11,7 @@ from mmkeras.backbone import Backbone
 from mmkeras.data import Source
 from mmkeras.data.names import refuse_unknown
 from mmkeras.distribute import DistributedModel, enter
-from mmkeras.distribute.replicas import divide_sums
+from mmkeras.distribute.replicas import count_replicas, divide_sums
 from mmkeras.distribute.strategies import require_same_strategy
 from mmkeras.features import FEATURES
 from mmkeras.modalities import Modality
@@ -250,7 +250,8 @@ class Pretrainer(DistributedModel, TrainsBackbone, keras.Model):
             found = objective.measure(y_pred[objective.name])
             loss = divide_sums(found.loss, found.count)
             total += objective.weight * loss
-            measured = {"loss": (found.loss, found.count), "counted": (found.count, 1.0), **found.metrics}
+            counted = found.count if objective.gathers_rows else found.count * count_replicas()  # of which is the mean
+            measured = {"loss": (found.loss, found.count), "counted": (counted, 1.0), **found.metrics}
             for name, (value, count) in measured.items():
                 if tracker := self._sums.get(f"{objective.name}_{name}"):
                     tracker.update_state(value / tf.maximum(count, 1), sample_weight=count)
