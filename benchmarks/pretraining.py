@@ -129,6 +129,11 @@ def format_things(ways: dict) -> str:
     if found := ways.get("names"):
         siblings = describe([each["without learning, split by thing"] for each in found])
         text += f"\nWithout learning, on a split by thing, where siblings leak: {siblings} at 1.\n"
+    learned = [each["image -> name"]["recall_at_1"] for each in ways.get("names and styles", [])]
+    if learned:
+        plain = [each["without learning"]["image -> name"] for each in ways["names and styles"]]
+        verdict = "reached" if min(learned) > max(plain) else "MISSED"
+        text += f"\nFrom a drawing to its name, above the nearest drawing beyond the spread (wanted): {verdict}.\n"
     if found := ways.get("styles"):
         recall = statistics.fmean(each["google -> twitter"]["recall_at_1"] for each in found)
         text += f"\nFrom one style to the other: {recall:.1%} at 1 ({things.STYLE_WANTED:.0%} wanted: "

@@ -15,10 +15,10 @@ from cases.archives import unpack
 from cases.sounds import read_sounds
 
 SEEDS, LABELS = (1, 2, 3), 5  # the fold that is the test
-WAYS = {"scratch": 0, "two crops": 20, "masked patches": 8}  # the epochs of pre-training
+WAYS = {"scratch": 0, "two crops": 20, "masked patches": 6}  # the epochs of pre-training
 BATCH, RATE, STEPS, LABELED_BATCH = 64, 0.002, 100, 25
 GAIN = 0.03
-GRID_CLIPS = 320
+GRID_CLIPS = 160
 
 
 def train(way: str, seed: int, is_quick: bool, is_test: bool = True) -> dict:
@@ -39,7 +39,9 @@ def train(way: str, seed: int, is_quick: bool, is_test: bool = True) -> dict:
     weights = {path: weight.numpy() for path, weight in mk.weights.list_weights(backbone).items()}
     for name in ("probe", "all"):
         mk.weights.assign_weights(backbone, weights)
-        found[name] = _measure(backbone, labeled, tested, seed, is_quick, is_frozen=name == "probe")
+        epochs = 2 if is_quick else STEPS // (len(labeled) // LABELED_BATCH)
+        waits = {"probe": epochs, "all": 0 if way == "scratch" else epochs // 2}[name]
+        found[name] = _measure(backbone, labeled, tested, seed, epochs, waits)
     return found
 
 
@@ -57,16 +59,18 @@ def _pretrain(backbone, unlabeled, way, seed, is_quick):
     return {name: values[-1] for name, values in history.items() if "recall_at_1" in name or "variance" in name}
 
 
-def _measure(backbone, labeled, tested, seed, is_quick, is_frozen):
+def _measure(backbone, labeled, tested, seed, epochs, waits):
+    """The accuracy of a linear layer and the network, which waits this many of the epochs."""
     optimizer = keras.optimizers.Adam(mk.schedules.CosineToEnd(RATE, warmup=0.1))
     options = {"target": "label", "hidden_units": 0, "optimizer": optimizer}
     model = fitted = mk.Classifier.from_source(labeled, backbone=backbone, **options)
+    callbacks = [mk.finetuning.LinearProbing("sound", epochs=waits)] if 0 < waits < epochs else []
     with tempfile.TemporaryDirectory() as folder:
-        (mk.finetuning.freeze if is_frozen else mk.finetuning.unfreeze)(model, "sound")
-        if is_frozen:
+        (mk.finetuning.freeze if waits == epochs else mk.finetuning.unfreeze)(model, "sound")
+        if waits == epochs:
             fitted = mk.finetuning.CachedTask(model, folder)
         batches = fitted.dataset(labeled, LABELED_BATCH, shuffle=True, cache=True, seed=seed)
-        fitted.fit(batches, epochs=2 if is_quick else STEPS // len(batches), verbose=0)
+        fitted.fit(batches, epochs=epochs, callbacks=callbacks, verbose=0)
     return model.evaluate(model.dataset(tested, 80), verbose=0)[1]
 
 

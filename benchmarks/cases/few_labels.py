@@ -16,7 +16,7 @@ from cases.digits import MODALITIES, Pairs, read_images, read_sounds
 LABELS, SEEDS = (1, 5, 20), (0, 1, 2)
 INPUTS = {"both": ("sound", "image"), "sound": ("sound",), "image": ("image",)}
 WAYS = ("scratch", "probe", "fine-tuned")
-PRE_EPOCHS, PRE_BATCH, PRE_RATE = 30, 128, 0.002
+PRE_EPOCHS, PRE_BATCH, PRE_RATE = 20, 128, 0.002
 STEPS, BATCH = 200, 40  # of each training on labels; a batch is never more than all of them
 NETWORK_RATE = 0.05  # of pretrained encoders, in parts of the rate of their heads
 GAIN = 0.18  # points of the probe above scratch that are wanted at 5 labels a class

@@ -21,7 +21,7 @@ SIZE, SEEDS = 32, (0, 1, 2)
 STYLES = ("google", "twitter")
 BATCH, RATE = 256, 0.002
 # By what is trained on: the split, and the epochs.
-WAYS = {"names": ("group", 40), "names, both styles": ("group", 30), "styles": ("thing", 60)}
+WAYS = {"names": ("group", 40), "names and styles": ("group", 30), "styles": ("thing", 60)}
 STYLE_WANTED = 0.6
 FEATURES = WORK.parent / "pretraining" / "features"
 AUGMENTATION = [
@@ -47,17 +47,23 @@ def train(way: str, seed: int, is_quick: bool, is_test: bool = True) -> dict:
             for names, each in ((STYLES, scores), (STYLES[::-1], scores.T))
         }
     else:
-        table = mk.Retriever(pretrainer).evaluate_rows(_draw(test_rows, STYLES[:1]))
+        table = mk.Retriever(pretrainer, ("name", "image")).evaluate_rows(_draw(test_rows, STYLES[:1]))
         found["without learning"] = {"image -> name": _name_by_pixels(train_rows, test_rows)}
         found["without learning, split by thing"] = _name_by_pixels(*divide("thing", seed, is_test))
     return found | {direction: row.to_dict() for direction, row in table.iterrows()}
 
 
 def _pair_names(train_rows, way, seed, epochs):
-    """Drawings learn to say what a frozen language model says of their names; of one style, or of both."""
-    rows = _draw(train_rows, STYLES if way == "names, both styles" else STYLES[:1])
-    modalities = {"name": _declare_name(), "image": _declare_image(units=384)}
+    """Drawings learn to say what a frozen language model says of their names; of two styles, to find each other too."""
     objectives = [mk.pretraining.Contrastive("name", "image", units=None)]
+    modalities = {"name": _declare_name(), "image": _declare_image(units=384)}
+    if way == "names":
+        rows = _draw(train_rows, STYLES[:1])
+    else:
+        rows = _draw(train_rows, STYLES, other=STYLES[::-1])
+        modalities["other"] = _declare_image(units=384)
+        objectives += [mk.pretraining.Contrastive("name", "other", units=None)]
+        objectives += [mk.pretraining.Contrastive("image", "other")]
     pretrainer = mk.pretraining.Pretrainer.from_source(rows, modalities, objectives, optimizer=_make_optimizer())
     mk.finetuning.freeze(pretrainer, "name")
     cached = mk.finetuning.CachedTask(pretrainer, FEATURES)
@@ -79,9 +85,12 @@ def _make_optimizer():
     return keras.optimizers.AdamW(mk.schedules.CosineToEnd(RATE, warmup=0.1), weight_decay=0.01)
 
 
-def _draw(rows, styles):
-    """Names and drawings of these styles, a row for each."""
-    parts = [rows.table[["name"]].assign(image=rows.table[style]) for style in styles]
+def _draw(rows, styles, **columns):
+    """Names and drawings of these styles, a row for each; and more columns of drawings, by their names the styles."""
+    parts = []
+    for index, style in enumerate(styles):
+        more = {name: rows.table[others[index]] for name, others in columns.items()}
+        parts.append(rows.table[["name"]].assign(image=rows.table[style], **more))
     return mk.read(pd.concat(parts).reset_index(drop=True), folder=rows.folder)
 
 
