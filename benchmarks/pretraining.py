@@ -55,7 +55,7 @@ def main():
                 runs.append({**key, "found": found})
                 facts = write_runs(path, commit, runs)
     if not arguments.quick and runs:
-        draw_curve(runs)
+        draw_curve([run["found"] for run in runs if run["part"] == "digits"])
         write_section("Pre-training", f"`python benchmarks/pretraining.py`. {facts}\n\n{format_tables(runs)}")
     print(format_tables(runs))
 
@@ -111,7 +111,7 @@ def format_digits(ways: dict) -> str:
         gain = means["5, both, probe"] - means["5, both, scratch"]
         verdict = judge(gain, few_labels.GAIN)
         text += f"\nAt 5 labels the probe is {100 * gain:.1f} points above scratch (18 wanted: {verdict}).\n"
-    return text
+    return f"{text}\n![Accuracy by labels a class](../benchmarks/results/{PICTURE.name})\n"
 
 
 def format_things(ways: dict) -> str:
@@ -176,14 +176,13 @@ def format_objectives(ways: dict) -> str:
     return text
 
 
-def draw_curve(runs: list[dict]):
+def draw_curve(found: list[dict]):
     """The accuracy by labels a class, read from both, as a picture."""
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    found = [run["found"] for run in runs if run["part"] == "digits"]
     if not found:
         return
     figure, axis = plt.subplots(figsize=(6, 4))
