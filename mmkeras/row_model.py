@@ -240,12 +240,19 @@ class _RowGraph:
 
 
 def hash_rows(source: Source, columns: Sequence[str], targets, options: DatasetOptions) -> str:
-    """Of what a dataset is made of: cells as the table has them (files by name), targets, and the order."""
-    digest = hashlib.sha256(repr((columns, options.batch_size, options.shuffle, options.seed)).encode())
-    for cells in source.values([column for column in columns if column in source.table.columns]):
-        digest.update(repr(cells).encode("utf-8", "surrogatepass"))
+    """Of what a dataset is made of: cells, targets, and the order."""
+    digest = hashlib.sha256(repr((options.batch_size, options.shuffle, options.seed)).encode())
+    digest.update(hash_cells(source, columns).encode())
     for array in tf.nest.flatten(targets) if targets is not None else ():
         digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def hash_cells(source: Source, columns: Sequence[str]) -> str:
+    """Of the cells of these columns as the table has them, files by name."""
+    digest = hashlib.sha256(repr(columns).encode())
+    for cells in source.values([column for column in columns if column in source.table.columns]):
+        digest.update(repr(cells).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 

@@ -27,12 +27,17 @@ def write_search(retriever, folder: Path, source, top: int):
     """
     signatures = {}
     module = tf.Module()
+    # As variables, for constants are a part of the graph, which holds no more than 2 GB.
+    module.index = {
+        name: [tf.Variable(part, trainable=False) for part in parts] for name, parts in retriever._parts.items()
+    }
     for name, tower in retriever.towers.items():
         embed = raw_signature(tower)
         signatures[f"embed_{name}"] = embed
         other = next(each for each in retriever.pair if each != name)
-        if other in retriever._parts:
-            signatures[f"search_by_{name}"] = _make_search(retriever, tower, embed, other, top)
+        if other in module.index:
+            rows = tf.constant(retriever._rows[other])
+            signatures[f"search_by_{name}"] = _make_search(tower, embed, rows, module.index[other], top)
     module.weights = [variable.value for tower in retriever.towers.values() for variable in tower.variables]
     module.tables = {
         name: preprocessor.tables
@@ -48,10 +53,7 @@ def write_search(retriever, folder: Path, source, top: int):
         path.rename(folder)
 
 
-def _make_search(retriever, tower, embed, other, top):
-    rows = tf.constant(retriever._rows[other])
-    parts = retriever._parts[other]
-
+def _make_search(tower, embed, rows, parts, top):
     @tf.function(input_signature=[tower.preprocessor.raw_specs()], autograph=False)
     def search(inputs):
         answers = embed(inputs)

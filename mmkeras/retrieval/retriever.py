@@ -1,6 +1,7 @@
 """`mk.Retriever`: rows found by what another modality says."""
 
 import json
+import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,11 +13,12 @@ from mmkeras.backbone import Backbone
 from mmkeras.data import Source, read
 from mmkeras.exporting import export
 from mmkeras.files import replacing
-from mmkeras.pipeline import DatasetOptions, keep_usable
+from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable
 from mmkeras.pretraining import Contrastive, Pretrainer
 from mmkeras.retrieval.artifact import write_search
 from mmkeras.retrieval.ranking import cut, find_top, rank_pairs
 from mmkeras.retrieval.tower import Tower
+from mmkeras.row_model import hash_cells
 from mmkeras.weights import list_weights
 
 _RANKS = (1, 5, 10)
@@ -97,7 +99,7 @@ class Retriever:
     def index(self, source: Source | Sequence[Mapping], batch_size: int = 256):
         """Takes these rows as those that are searched, in place of others before.
 
-        Rows with a bad cell are left out, and a warning says how many. Of each modality the rows are searched that
+        Rows with a bad cell are never found, and a warning says how many. Of each modality the rows are searched that
         have it; a column that no row has may be left out.
 
         Args:
@@ -112,16 +114,18 @@ class Retriever:
         if not names:
             wanted = {name: tower.columns for name, tower in self.towers.items()}
             raise ValueError(f"{source.name} has none of the columns {wanted}. Received: {list(source.table.columns)}")
+        report = check_rows(source, {name: self.towers[name].modalities[name] for name in names})
+        report.warn(stacklevel=2)
+        usable = keep_usable(source, report)
+        numbers = np.array([number for number in range(len(source)) if number not in report.rejected])
+        vectors, rows = {}, {}
         for name in names:
-            report = self.towers[name].check(source)
-            report.warn(stacklevel=2)
-            source = keep_usable(source, report)
-        vectors = {name: self._embed(source, name, batch_size) for name in names}
-        rows = {name: np.flatnonzero(np.any(array != 0, axis=1)) for name, array in vectors.items()}
-        rows = {name: found for name, found in rows.items() if len(found)}
+            found = self._embed(usable, name, batch_size)
+            if np.any(has := np.any(found != 0, axis=1)):
+                vectors[name], rows[name] = found[has], numbers[has]
         if not rows:
             raise ValueError(f"{source.name}: no row has any of {names}, so there is nothing to search.")
-        self._set_index(source, {name: vectors[name][found] for name, found in rows.items()}, rows)
+        self._set_index(source, vectors, rows)
 
     def _set_index(self, source, vectors, rows):
         self.source, self._rows = source, rows
@@ -193,7 +197,7 @@ class Retriever:
             ValueError: without an index.
         """
         self._require_index(next(iter(self._parts), None))
-        facts = {"digest": self._digest, "rows": len(self.source), "pair": self.pair}
+        facts = {"weights": self._digest, "rows": self._hash_rows(self.source), "pair": self.pair}
         arrays = {f"vectors/{name}": np.concatenate(parts) for name, parts in self._parts.items()}
         arrays |= {f"rows/{name}": rows for name, rows in self._rows.items()}
         with replacing(Path(path)) as scratch, scratch.open("wb") as file:
@@ -204,20 +208,21 @@ class Retriever:
 
         Args:
             path: of the file.
-            source: the rows that were indexed.
+            source: the rows that were indexed, in the same order; files are known by their names.
 
         Raises:
-            ValueError: when it is of other weights, or of other rows.
+            FileNotFoundError: without a file.
+            ValueError: when it is of other weights, or of other rows, or no index.
         """
         source = _read(source)
-        with np.load(path) as held:  # allows no pickle
-            facts = json.loads(str(held["facts"]))
-            vectors = {name.split("/", 1)[1]: held[name] for name in held.files if name.startswith("vectors/")}
-            rows = {name: held[f"rows/{name}"] for name in vectors}
-        if facts["digest"] != self._hash_weights():
+        facts, vectors, rows = _read_index(Path(path))
+        if facts["weights"] != self._hash_weights():
             raise ValueError(f"{path} was made by other weights than those of this model: index the rows anew.")
-        if facts["rows"] != len(source):
-            raise ValueError(f"{path} is of {facts['rows']:,} rows. Received: {source.name} with {len(source):,}")
+        if facts["rows"] != self._hash_rows(source):
+            raise ValueError(
+                f"{path} was made of other rows, or of these in another order: give those that were indexed, or index "
+                f"these anew. Received: {source.name} with {len(source):,}"
+            )
         self._set_index(source, vectors, rows)
 
     def export(self, folder: str | Path, formats=None, *, rows, top: int = 10, **options) -> dict:
@@ -275,6 +280,23 @@ class Retriever:
             for path, weight in sorted(list_weights(tower).items()):
                 digest = zlib.crc32(np.ascontiguousarray(weight), zlib.crc32(f"{name}/{path}".encode(), digest))
         return digest
+
+    def _hash_rows(self, source):
+        return hash_cells(source, sorted({column for tower in self.towers.values() for column in tower.columns}))
+
+
+def _read_index(path):
+    """What `save_index` wrote: facts, and by name vectors and rows."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+                raise ValueError("it is compressed, and might not fit into the memory")
+        with np.load(path) as held:  # allows no pickle
+            facts = json.loads(str(held["facts"]))
+            vectors = {name: held[f"vectors/{name}"] for name in facts["pair"] if f"vectors/{name}" in held}
+            return facts, vectors, {name: held[f"rows/{name}"] for name in vectors}
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is no index that `save_index` has written: {error}") from error
 
 
 def _read(rows):

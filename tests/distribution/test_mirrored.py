@@ -28,7 +28,11 @@ SLOW_JOBS = {
         "class_weight": True,
     },
     "masked steps that are normalized": {"case": "sounds", "rows": 41, "batch_size": 10},
-    "pre-training that contrasts with the rows of all devices, and counts the words of all": {"case": "contrastive", "rows": 41, "epochs": 1},
+    "pre-training that contrasts with the rows of all devices, and counts the words of all": {
+        "case": "contrastive",
+        "rows": 41,
+        "epochs": 1,
+    },
     "a recurrent network": {"case": "recurrent", "rows": 41},
     "a network that was trained elsewhere": {"case": "pretrained", "rows": 41},
 }
