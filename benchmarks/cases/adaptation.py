@@ -10,7 +10,7 @@ from cases.minilm import LENGTH, load_encoder
 
 SEEDS, WAYS = (0,), ("as it is", "adapted")
 EPOCHS, BATCH, RATE = 1, 32, 5e-5
-ROWS = 3000  # of the training rows, without their labels
+ROWS = 2000  # of the training rows, without their labels
 HEAD_EPOCHS = 10
 
 

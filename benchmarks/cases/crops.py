@@ -15,7 +15,7 @@ from cases.archives import unpack
 from cases.sounds import read_sounds
 
 SEEDS, LABELS = (1, 2, 3), 5  # the fold that is the test
-WAYS = {"scratch": 0, "two crops": 20, "masked patches": 6}  # the epochs of pre-training
+WAYS = {"scratch": 0, "two crops": 20, "masked patches": 4}  # the epochs of pre-training
 BATCH, RATE, STEPS, LABELED_BATCH = 64, 0.002, 100, 25
 GAIN = 0.03
 GRID_CLIPS = 160
