@@ -53,8 +53,9 @@ def main():
                     found = pool.apply(measure, (part, way, seed, arguments.quick))
                 print(f"{part}: {way}, seed {seed}: {found}", flush=True)
                 runs.append({**key, "found": found})
-                facts = write_runs(path, commit, runs)
+                write_runs(path, commit, runs)
     if not arguments.quick and runs:
+        facts = write_runs(path, commit, runs)
         draw_curve([run["found"] for run in runs if run["part"] == "digits"])
         write_section("Pre-training", f"`python benchmarks/pretraining.py`. {facts}\n\n{format_tables(runs)}")
     print(format_tables(runs))
@@ -143,11 +144,11 @@ def format_things(ways: dict) -> str:
 
 def format_sounds(ways: dict) -> str:
     """The table of environmental sounds."""
-    text = f"### Environmental sounds, {crops.LABELS} labels a class\n\n| pre-training | linear probe | all trained |\n"
-    text += "|---|---|---|\n"
+    text = f"### Environmental sounds, {crops.LABELS} labels a class\n\n| pre-training | folds | linear probe | all trained |\n"
+    text += "|---|---|---|---|\n"
     for way, found in ways.items():
         cells = [describe([each[key] for each in found]) for key in ("probe", "all")]
-        text += f"| {'none' if way == 'scratch' else way} | {' | '.join(cells)} |\n"
+        text += f"| {'none' if way == 'scratch' else way} | {len(found)} | {' | '.join(cells)} |\n"
     if {"scratch", "two crops"} <= ways.keys():
         scratch, pretrained = (statistics.fmean(each["all"] for each in ways[way]) for way in ("scratch", "two crops"))
         gain = pretrained - scratch

@@ -28,8 +28,6 @@ def train(way: str, seed: int, is_quick: bool) -> dict:
 
 def _measure_steps(is_quick):
     """Time of an epoch of `fit` over that of a step by hand on the same encoders, the best of interleaved ones."""
-    tf.config.threading.set_intra_op_parallelism_threads(1)  # more depend on what else the machine does
-    tf.config.threading.set_inter_op_parallelism_threads(1)
     found = {}
     for name, (inputs, objectives, make_by_hand) in _list_steps().items():
         ratio = _compare_steps(
