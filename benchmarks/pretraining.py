@@ -144,8 +144,8 @@ def format_things(ways: dict) -> str:
 
 def format_sounds(ways: dict) -> str:
     """The table of environmental sounds."""
-    text = f"### Environmental sounds, {crops.LABELS} labels a class\n\n| pre-training | folds | linear probe | all trained |\n"
-    text += "|---|---|---|---|\n"
+    text = f"### Environmental sounds, {crops.LABELS} labels a class\n\n"
+    text += "| pre-training | folds | linear probe | all trained |\n|---|---|---|---|\n"
     for way, found in ways.items():
         cells = [describe([each[key] for each in found]) for key in ("probe", "all")]
         text += f"| {'none' if way == 'scratch' else way} | {len(found)} | {' | '.join(cells)} |\n"
