@@ -1,5 +1,6 @@
 """Training on the Features of frozen encoders that are kept on disk."""
 
+import importlib
 from pathlib import Path
 
 import keras
@@ -80,6 +81,21 @@ def test_pre_training_with_the_cache_says_what_it_says_without(tmp_path):
         cached.dataset(rows, 1)
     with pytest.raises(ValueError, match="No row counted for 'contrastive_text_name' in epoch 1"):
         cached.fit(cached.dataset(rows, 4), verbose=0)
+
+
+def test_media_that_were_prepared_are_not_checked_again(tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    rows = make_rows(16, tmp_path / "images")
+    model = build(rows, "gated")
+    records = mk.prepare(rows, tmp_path / "records", model.modalities)
+    module, checked = importlib.import_module("mmkeras.pipeline.check"), []  # its function has the same name
+    check = module._check_distinct
+    monkeypatch.setattr(
+        module, "_check_distinct", lambda cells, *rest: (checked.append(rest[-1]), check(cells, *rest))[1]
+    )
+    batches = mk.finetuning.CachedTask(model, tmp_path / "features").dataset(records, 8)
+    assert len(list(batches)) == 2
+    assert "image" not in checked
 
 
 @pytest.mark.parametrize(

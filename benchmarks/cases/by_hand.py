@@ -1,7 +1,7 @@
 """Steps of pre-training written by hand, beside which those of `mk.pretraining` are timed.
 
-Each trains the same layers as its objective, by the loss of its paper alone: it does not measure more, as
-ours does, and takes it that no row lacks anything or has a duplicate.
+Each trains the same layers as its objective, by the loss of its paper alone: it does not measure more, as ours does,
+and takes it that no row lacks anything or has a duplicate.
 """
 
 import keras

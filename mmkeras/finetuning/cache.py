@@ -114,7 +114,8 @@ class CachedTask(DistributedModel, keras.Model):
             ValueError: as `dataset` of the task does; when the rows of a task have no target.
         """
         task, options = self.task, DatasetOptions(batch_size=batch_size, **options)
-        source, truth = task.training_rows(source.as_table(), batch_size)
+        source, truth = task.training_rows(source, batch_size)
+        source = source.as_table()  # after the check: media of `Records` were checked when they were prepared
         columns = {name: modality.read(name, source) for name, modality in task.modalities.items()}
         features, indices = {}, []
         for name in self.frozen:

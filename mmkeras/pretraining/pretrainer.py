@@ -158,8 +158,9 @@ class Pretrainer(DistributedModel, TrainsBackbone, keras.Model):
         Raises:
             ValueError: when no row is left; for a batch of one row, where rows are compared.
         """
+        options = DatasetOptions(batch_size=batch_size, **options)  # before the files are read
         source, _ = self.training_rows(source, batch_size)
-        return self.backbone._make_dataset(source, None, DatasetOptions(batch_size=batch_size, **options))
+        return self.backbone._make_dataset(source, None, options)
 
     def training_rows(self, source: Source, batch_size: int) -> tuple[Source, None]:
         several = [each.name for each in self.objectives if each.needs_several_rows]

@@ -41,11 +41,8 @@ def declare(mk, case, count):
         if case == "contrastive":
             # At a lower temperature the vectors, and with them the rounding, are many times as large.
             pair = mk.pretraining.Contrastive("question", "image", temperature=1.0)
-            views, told = (
-                mk.pretraining.TwoViews("question", temperature=1.0),
-                mk.pretraining.CausalLanguage("question"),
-            )
-            objectives = [pair, views, told]
+            views = mk.pretraining.TwoViews("question", temperature=1.0)
+            objectives = [pair, views, mk.pretraining.CausalLanguage("question")]
             return source, mk.pretraining.Pretrainer, modalities, {"objectives": objectives}, {}
         return source, mk.Classifier, modalities, {"fusion": mk.fusion.Gated(modality_dropout=0), **more}, {}
     if case == "table":
