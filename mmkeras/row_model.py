@@ -75,9 +75,17 @@ class RowModel(keras.Model):
             TypeError: for an unknown option.
         """
         options = DatasetOptions(batch_size=batch_size, **options)
+        return self._make_dataset(self._keep_usable(source, stacklevel=3), None, options)
+
+    def _keep_usable(self, source, stacklevel=2):
+        """The rows without a bad cell; warns how many are left out, by default the caller of the caller.
+
+        Raises:
+            ValueError: when none is left.
+        """
         report = self.check(source)
-        report.warn(stacklevel=3)
-        return self._make_dataset(keep_usable(source, report), None, options)
+        report.warn(stacklevel + 1)
+        return keep_usable(source, report)
 
     def _make_dataset(self, source, targets, options):
         strategy = self.distribute_strategy

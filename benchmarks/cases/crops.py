@@ -17,6 +17,7 @@ from cases.sounds import read_sounds
 SEEDS, LABELS = (1, 2, 3), 5  # the fold that is the test
 WAYS = {"scratch": 0, "two crops": 20, "masked patches": 4}  # the epochs of pre-training
 BATCH, RATE, STEPS, LABELED_BATCH = 64, 0.002, 100, 25
+WAIT = 0.2  # of the steps, in which the head learns alone on what was pretrained
 GAIN = 0.03
 GRID_CLIPS = 160
 
@@ -40,7 +41,7 @@ def train(way: str, seed: int, is_quick: bool, is_test: bool = True) -> dict:
     for name in ("probe", "all"):
         mk.weights.assign_weights(backbone, weights)
         epochs = 2 if is_quick else STEPS // (len(labeled) // LABELED_BATCH)
-        waits = {"probe": epochs, "all": 0 if way == "scratch" else epochs // 2}[name]
+        waits = {"probe": epochs, "all": 0 if way == "scratch" else round(WAIT * epochs)}[name]
         found[name] = _measure(backbone, labeled, tested, seed, epochs, waits)
     return found
 

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from mmkeras.data import Source
 from mmkeras.exporting.signatures import name_exported
-from mmkeras.pipeline import keep_usable
 from mmkeras.preprocessing import RowPreprocessor
 
 _ROWS_WITHOUT = 16
@@ -66,9 +65,7 @@ def _write_tensor(path, value):
 
 def choose_rows(model, source: Source, row_count: int) -> ProofRows:
     """Up to `row_count` rows, evenly spaced; then some of them again without each modality, and one without any."""
-    report = model.check(source)
-    report.warn(stacklevel=3)
-    source = keep_usable(source, report)
+    source = model._keep_usable(source, stacklevel=3)
     source = source.select(np.unique(np.linspace(0, len(source) - 1, min(row_count, len(source)), dtype=int)))
     raw = _add_rows_without(model.load_cells(source))
     prepare = tf.function(model.preprocessor, autograph=False)  # op by op it takes a hundred times as long

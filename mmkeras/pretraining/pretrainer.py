@@ -15,7 +15,7 @@ from mmkeras.distribute.replicas import count_replicas, divide_sums
 from mmkeras.distribute.strategies import require_same_strategy
 from mmkeras.features import FEATURES
 from mmkeras.modalities import Modality
-from mmkeras.pipeline import DatasetOptions, keep_usable
+from mmkeras.pipeline import DatasetOptions
 from mmkeras.pretraining.base import Objective
 from mmkeras.pretraining.gradient_caching import train_in_parts
 from mmkeras.pretraining.watch import Watch
@@ -180,9 +180,7 @@ class Pretrainer(DistributedModel, TrainsBackbone, keras.Model):
         Raises:
             ValueError: when none is left.
         """
-        report = self.backbone.check(source)
-        report.warn(stacklevel=4)
-        source = keep_usable(source, report)
+        source = self.backbone._keep_usable(source, stacklevel=4)
         present = {}
         for name, modality in self.backbone.modalities.items():
             present[name] = [not modality.preprocessor.is_empty(cell) for cell in modality.read(name, source)]

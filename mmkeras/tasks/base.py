@@ -226,9 +226,7 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
             TypeError: for an unknown option.
         """
         options = DatasetOptions(batch_size=batch_size, **options)
-        report = self.check(source)
-        report.warn(stacklevel=2)
-        source = keep_usable(source, report)
+        source = self._keep_usable(source)
         targets = self.encode_targets(source) if self.has_target(source) else None
         if sample_weight is not None:
             if targets is None:
@@ -244,9 +242,7 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
     def training_rows(self, source: Source, batch_size: int) -> tuple:
         if not self.has_target(source):
             raise ValueError(f"{self.name} learns from labels, and the rows have no {list(self.target.columns)}.")
-        report = self.check(source)
-        report.warn(stacklevel=3)
-        source = keep_usable(source, report)
+        source = self._keep_usable(source, stacklevel=3)
         return source, self.encode_targets(source)
 
     def evaluate_rows(self, source: Source, batch_size: int = 256) -> Evaluation:
@@ -263,9 +259,7 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
         """
         if not self.has_target(source):
             raise ValueError(f"The rows to measure on have no {list(self.target.columns)}. Received: {source.name}")
-        report = self.check(source)
-        report.warn(stacklevel=2)
-        source = keep_usable(source, report)
+        source = self._keep_usable(source)
         options = DatasetOptions(batch_size=batch_size)
         return evaluate(self, self._make_dataset(source, self.encode_targets(source), options))
 
