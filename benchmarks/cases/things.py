@@ -6,11 +6,11 @@ learned stands what needs no learning: the name of the nearest training drawing,
 """
 
 import functools
+import tempfile
 import time
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 import mmkeras as mk
@@ -21,13 +21,17 @@ SIZE, SEEDS = 32, (0, 1, 2)
 STYLES = ("google", "twitter")
 BATCH, RATE = 256, 0.002
 # By what is trained on: the split, and the epochs.
-WAYS = {"names": ("group", 40), "names and styles": ("group", 30), "styles": ("thing", 60)}
+WAYS = {"names": ("group", 40), "styles": ("thing", 80)}
 STYLE_WANTED = 0.6
-FEATURES = WORK.parent / "pretraining" / "features"
 AUGMENTATION = [
     keras.layers.RandomTranslation(0.1, 0.1, fill_mode="nearest"),
     keras.layers.RandomZoom((-0.2, 0.2), fill_mode="nearest"),
 ]
+
+
+def prepare():
+    """Writes the drawings."""
+    _read()
 
 
 def train(way: str, seed: int, is_quick: bool, is_test: bool = True) -> dict:
@@ -36,7 +40,7 @@ def train(way: str, seed: int, is_quick: bool, is_test: bool = True) -> dict:
     split, epochs = WAYS[way]
     train_rows, test_rows = divide(split, seed, is_test)
     started = time.perf_counter()
-    pretrainer = (_pair_styles if way == "styles" else _pair_names)(train_rows, way, seed, 2 if is_quick else epochs)
+    pretrainer = (_pair_styles if way == "styles" else _pair_names)(train_rows, seed, 2 if is_quick else epochs)
     found = {"seconds": time.perf_counter() - started, "things": len(test_rows)}
     if way == "styles":
         table = mk.Retriever(pretrainer).evaluate_rows(test_rows)
@@ -47,33 +51,28 @@ def train(way: str, seed: int, is_quick: bool, is_test: bool = True) -> dict:
             for names, each in ((STYLES, scores), (STYLES[::-1], scores.T))
         }
     else:
-        table = mk.Retriever(pretrainer, ("name", "image")).evaluate_rows(_draw(test_rows, STYLES[:1]))
+        table = mk.Retriever(pretrainer, ("name", "image")).evaluate_rows(_draw(test_rows))
         found["without learning"] = {"image -> name": _name_by_pixels(train_rows, test_rows)}
         found["without learning, split by thing"] = _name_by_pixels(*divide("thing", seed, is_test))
     return found | {direction: row.to_dict() for direction, row in table.iterrows()}
 
 
-def _pair_names(train_rows, way, seed, epochs):
-    """Drawings learn to say what a frozen language model says of their names; of two styles, to find each other too."""
+def _pair_names(train_rows, seed, epochs):
+    """Drawings learn to say what a frozen language model says of their names."""
     objectives = [mk.pretraining.Contrastive("name", "image", units=None)]
     modalities = {"name": _declare_name(), "image": _declare_image(units=384)}
-    if way == "names":
-        rows = _draw(train_rows, STYLES[:1])
-    else:
-        rows = _draw(train_rows, STYLES, other=STYLES[::-1])
-        modalities["other"] = _declare_image(units=384)
-        objectives += [mk.pretraining.Contrastive("name", "other", units=None)]
-        objectives += [mk.pretraining.Contrastive("image", "other")]
+    rows = _draw(train_rows)
     pretrainer = mk.pretraining.Pretrainer.from_source(rows, modalities, objectives, optimizer=_make_optimizer())
     mk.finetuning.freeze(pretrainer, "name")
-    cached = mk.finetuning.CachedTask(pretrainer, FEATURES)
-    cached.fit(cached.dataset(rows, BATCH, shuffle=True, cache=True, seed=seed), epochs=epochs, verbose=0)
+    with tempfile.TemporaryDirectory() as folder:
+        cached = mk.finetuning.CachedTask(pretrainer, folder)
+        cached.fit(cached.dataset(rows, BATCH, shuffle=True, cache=True, seed=seed), epochs=epochs, verbose=0)
     return pretrainer
 
 
-def _pair_styles(train_rows, way, seed, epochs):
+def _pair_styles(train_rows, seed, epochs):
     """Both drawings of a thing find each other."""
-    modalities = {style: _declare_image(units=128) for style in STYLES}
+    modalities = {style: _declare_image(units=128, dropout=0.1) for style in STYLES}
     objectives = [mk.pretraining.Contrastive(*STYLES)]
     pretrainer = mk.pretraining.Pretrainer.from_source(train_rows, modalities, objectives, optimizer=_make_optimizer())
     batches = pretrainer.dataset(train_rows, BATCH, shuffle=True, cache=True, seed=seed)
@@ -85,21 +84,17 @@ def _make_optimizer():
     return keras.optimizers.AdamW(mk.schedules.CosineToEnd(RATE, warmup=0.1), weight_decay=0.01)
 
 
-def _draw(rows, styles, **columns):
-    """Names and drawings of these styles, a row for each; and more columns of drawings, by their names the styles."""
-    parts = []
-    for index, style in enumerate(styles):
-        more = {name: rows.table[others[index]] for name, others in columns.items()}
-        parts.append(rows.table[["name"]].assign(image=rows.table[style], **more))
-    return mk.read(pd.concat(parts).reset_index(drop=True), folder=rows.folder)
+def _draw(rows):
+    """Names and drawings of the first style."""
+    return mk.read(rows.table[["name"]].assign(image=rows.table[STYLES[0]]), folder=rows.folder)
 
 
 def _declare_name():
     return mk.Text(encoder=load_encoder(), sequence_length=16)
 
 
-def _declare_image(units):
-    encoder = mk.encoders.ImageCNN(units=units, filters=(32, 64, 128), is_strided=True)
+def _declare_image(units, dropout=0.3):
+    encoder = mk.encoders.ImageCNN(units=units, filters=(32, 64, 128), dropout=dropout, is_strided=True)
     return mk.Image(size=SIZE, encoder=encoder, augmentation=AUGMENTATION)
 
 
