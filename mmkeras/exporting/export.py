@@ -17,7 +17,7 @@ from mmkeras.exporting.exact import make_exact
 from mmkeras.exporting.formats import FORMATS, Workplace
 from mmkeras.exporting.parity import Artifact, ExportReport, Tolerance, compare
 from mmkeras.exporting.rows import choose_rows
-from mmkeras.exporting.scratch import open_scratch
+from mmkeras.exporting.scratch import open_scratch, put_in_place
 from mmkeras.exporting.signatures import describe, list_assets
 
 _REPORT = "report.json"
@@ -107,7 +107,7 @@ def export(
         folder.mkdir(exist_ok=True)
         _remove_earlier(folder)
         for path in finished.iterdir():
-            _replace(path, folder / path.name)
+            put_in_place(path, folder / path.name, scratch)
     return report
 
 
@@ -195,12 +195,6 @@ def _remove_earlier(folder):
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def _replace(path, target):
-    if target.is_dir():
-        shutil.rmtree(target)
-    path.replace(target)
 
 
 def _list_versions():

@@ -22,6 +22,13 @@ def open_scratch(folder: Path):
         yield Path(scratch)
 
 
+def put_in_place(path: Path, target: Path, scratch: Path):
+    """Moves a finished file or folder to where it belongs; a folder that was there ends with the scratch."""
+    if target.is_dir():
+        target.rename(scratch / f"earlier-{target.name}")
+    path.replace(target)
+
+
 def _remove_left_behind(folder):
     """The scratch folders of exports to this folder whose process was killed."""
     for path in folder.parent.glob(f".{glob.escape(folder.name)}-*-*"):

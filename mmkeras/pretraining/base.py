@@ -60,9 +60,9 @@ class Objective:
         """Whether it learns from a row that has these inputs."""
         return all(present[name] for name in self.inputs)
 
-    def connect(self, backbone: Backbone, connected: Mapping[str, Mapping]) -> dict:
+    def connect(self, backbone: Backbone, connected: Mapping["Objective", Mapping]) -> dict:
         """The tensors that `measure` reads, by name, each `(batch, ...)`, made of those of the backbone,
-        and where it is needed of what objectives before it connected, by their names.
+        and where it is needed of what each objective before it connected.
 
         Raises:
             ValueError: for a backbone that it does not suit.

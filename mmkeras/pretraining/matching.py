@@ -91,15 +91,14 @@ class Matching(Objective):
                 "Matching reads what a fusion of the feature or model level makes of both. "
                 f"Received: fusion={type(backbone.fusion).__name__}"
             )
-        pairs = {Contrastive(*names).name for names in ((self.one, self.other), (self.other, self.one))}
-        before = next((name for name in connected if name in pairs), None)
-        if before is None:
+        made = [each for each in connected if isinstance(each, Contrastive) and set(each.inputs) == set(self.inputs)]
+        if not made:
             raise ValueError(
                 f"Matching takes rows that Contrastive({self.one!r}, {self.other!r}) mistakes for each other: give it "
-                f"before. Received: {list(connected)}"
+                f"before. Received: {[each.name for each in connected]}"
             )
-        one, other, counts, hashes = (connected[before][key] for key in ("one", "other", "counts", "hashes"))
-        if before != Contrastive(self.one, self.other).name:
+        one, other, counts, hashes = (connected[made[0]][key] for key in ("one", "other", "counts", "hashes"))
+        if made[0].inputs != self.inputs:
             one, other = other, one
         draw = HardNegatives(name=self.layer_name("negatives"))
         false_other, false_one, has_false = draw(one, other, counts, hashes)

@@ -77,10 +77,11 @@ class Pretrainer(DistributedModel, TrainsBackbone, keras.Model):
         if rows_at_once is not None and rows_at_once < 1:
             raise ValueError(f"`rows_at_once` is at least 1, or None. Received: rows_at_once={rows_at_once}")
         require_same_strategy(backbone, "backbone")
-        outputs = {}
+        connected = {}
         for objective in objectives:
             objective.require_inputs(backbone)
-            outputs[objective.name] = objective.connect(backbone, outputs)
+            connected[objective] = objective.connect(backbone, connected)
+        outputs = {objective.name: found for objective, found in connected.items()}
         super().__init__(inputs=backbone.input, outputs=outputs, name=name)
         self.backbone = backbone
         self.rows_at_once = rows_at_once

@@ -10,7 +10,7 @@ from mmkeras.exporting.child import run_script
 from mmkeras.exporting.parity import ParityError
 from mmkeras.exporting.rows import write_cells
 from mmkeras.exporting.saved_model import OPTIONS
-from mmkeras.exporting.scratch import open_scratch
+from mmkeras.exporting.scratch import open_scratch, put_in_place
 from mmkeras.exporting.signatures import raw_signature
 from mmkeras.retrieval.ranking import find_top_of_some
 
@@ -48,9 +48,7 @@ def write_search(retriever, folder: Path, source, top: int):
         path = scratch / "saved_model"
         tf.saved_model.save(module, str(path), signatures=signatures, options=OPTIONS)
         _prove(retriever, path, source, top)
-        if folder.is_dir():
-            folder.rename(scratch / "earlier")
-        path.rename(folder)
+        put_in_place(path, folder, scratch)
 
 
 def _make_search(tower, embed, rows, parts, top):

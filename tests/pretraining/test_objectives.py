@@ -72,7 +72,7 @@ CASES = {
     ),
     "matching": (
         {"text": TEXT, "facts": FACTS},
-        [CONTRASTIVE, mk.pretraining.Matching("text", "facts")],
+        [mk.pretraining.Contrastive("facts", "text", units=16, name="pairs"), mk.pretraining.Matching("text", "facts")],
         "accuracy",
         0.85,
     ),
