@@ -39,7 +39,7 @@ def _measure_steps(is_quick):
 
 def compare_steps(is_quick: bool) -> dict[str, float]:
     """CPU time of an epoch of `fit` over that of a step by hand on the same encoders, the best of interleaved ones."""
-    steps, turns, count = (20, 3, 2) if is_quick else (30, 6, None)
+    steps, turns, count = (20, 3, 2) if is_quick else (30, 5, None)
     return {name: _compare_steps(*parts, steps, turns) for name, parts in list(_list_steps().items())[:count]}
 
 
