@@ -5,13 +5,14 @@ import shutil
 import wave
 from pathlib import Path
 
+import keras
 import nbclient
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from post_archives import write_archives
-from presets import save_text_preset
+from presets import make_text_preset, save_text_preset
 
 import mmkeras as mk
 
@@ -69,6 +70,17 @@ def _write_digits(folder):
     np.savez(folder / "mnist.npz", x_train=pixels, y_train=digits, x_test=pixels, y_test=digits)
 
 
+def _write_preset(folder):
+    """A network that says different things of different names; with small random weights all come out alike."""
+    keras.utils.set_random_seed(0)
+    backbone, tokenizer = make_text_preset("Bert")
+    for weight in backbone.weights:
+        if weight.path.endswith("kernel"):
+            weight.assign(20 * weight)
+    backbone.save_to_preset(folder)
+    tokenizer.save_to_preset(folder)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path, tmp_path):
@@ -82,7 +94,7 @@ def test_it_runs(path, tmp_path):
     if path.stem == "04_pretraining":
         write_archives(tmp_path, drawings=500)
         _write_digits(tmp_path)
-        (tmp_path / "preset").symlink_to(save_text_preset("Bert"))
+        _write_preset(tmp_path / "preset")
     notebook = nbformat.read(path, as_version=4)
     _with_tag(notebook, "install").source = "pass"
     budget = _with_tag(notebook, "budget")
@@ -97,8 +109,6 @@ def test_it_runs(path, tmp_path):
     assert (tmp_path / "artifacts.zip").exists()
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     assert re.search(r"Compared with the Keras model on \d{3,} rows", printed)
-    # The network of the preset has not learned, and says nearly the same of every name: so the notebook tells.
-    printed = re.sub("UserWarning: contrastive_name_image_spread_name is", "", printed)
     assert "I0000" not in printed and "UserWarning" not in printed
 
 
