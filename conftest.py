@@ -13,6 +13,7 @@ collect_ignore_glob = [
     "mmkeras/exporting/scripts/*",
     "mmkeras/data/scripts/*",
     "mmkeras/preprocessing/scripts/*",
+    "mmkeras/testing/scripts/*",
     "mmkeras/__main__.py",
     "benchmarks/*",
     "notebooks/*",

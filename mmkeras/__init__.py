@@ -5,19 +5,19 @@ from mmkeras import callbacks as callbacks
 from mmkeras import datasets as datasets
 from mmkeras import distribute as distribute
 from mmkeras import encoders as encoders
-from mmkeras import files as files
 from mmkeras import finetuning as finetuning
 from mmkeras import fusion as fusion
 from mmkeras import heads as heads
 from mmkeras import layers as layers
 from mmkeras import losses as losses
+from mmkeras import metrics as metrics
 from mmkeras import pretraining as pretraining
 from mmkeras import recipes as recipes
 from mmkeras import schedules as schedules
-from mmkeras import state as state
 from mmkeras import targets as targets
 from mmkeras import testing as testing
-from mmkeras import weights as weights
+from mmkeras._public import expose
+from mmkeras._version import __version__ as __version__
 from mmkeras.backbone import Backbone as Backbone
 from mmkeras.comparison import Comparison as Comparison
 from mmkeras.comparison import compare as compare
@@ -57,3 +57,23 @@ from mmkeras.tasks import Task as Task
 from mmkeras.tuning import Tuning as Tuning
 from mmkeras.tuning import tune as tune
 from mmkeras.weights import move_weights as move_weights
+
+_MODULES = (
+    "callbacks",
+    "datasets",
+    "distribute",
+    "encoders",
+    "finetuning",
+    "fusion",
+    "heads",
+    "layers",
+    "losses",
+    "metrics",
+    "pretraining",
+    "recipes",
+    "schedules",
+    "targets",
+    "testing",
+    "tokenizers",
+)
+__all__, __dir__ = expose(globals(), _MODULES)

@@ -12,6 +12,8 @@ from keras import ops
 from mmkeras.files import replacing
 from mmkeras.metrics import is_lower_better
 
+__all__ = ["Averaging", "Backup", "best"]
+
 _LOOKED_AT = 1000  # batches of a dataset that may have no end
 
 
@@ -281,3 +283,7 @@ def _name_parts(batch):
             yield from ((f"'{name}'", value, part.get(f"{name}_present")) for name, value in part.items())
         elif part is not None:
             yield f"the {kind}", part, None
+
+
+def __dir__():
+    return __all__

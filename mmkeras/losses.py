@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+__all__ = ["FocalCrossentropy", "SmoothedCrossentropy", "info_nce"]
+
 _LEAST = 1e-7
 
 
@@ -107,3 +109,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     def get_config(self):
         return {**super().get_config(), "smoothing": self.smoothing}
+
+
+def __dir__():
+    return __all__

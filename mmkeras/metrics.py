@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+__all__ = ["BalancedAccuracy", "fit_labels", "is_lower_better"]
+
 _BY_COLUMN = ("AUC", "PrecisionAtRecall", "RecallAtPrecision", "SensitivityAtSpecificity", "SpecificityAtSensitivity")
 _ONE_HOT = ("F1Score", "FBetaScore", "Precision", "Recall", *_BY_COLUMN)
 _NAMES = {
@@ -188,3 +190,7 @@ class OfKnown(_Wrapper):
         if sample_weight is not None:
             weights = weights * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
         return self.metric.update_state(y_true, y_pred, weights)
+
+
+def __dir__():
+    return __all__

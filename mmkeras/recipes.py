@@ -7,6 +7,8 @@ from mmkeras.data import Source
 from mmkeras.modalities import Audio, Image, Modality, Text, Video
 from mmkeras.tasks import Classifier, Task
 
+__all__ = ["mm_cnn", "mm_rnn"]
+
 _MODALITIES = {"text": Text, "image": Image, "audio": Audio, "video": Video}
 
 
@@ -100,3 +102,7 @@ def _declare(chosen, columns, others):
     if not modalities:
         raise ValueError(f"A model reads at least one column: name some, by {', '.join(columns)} or others.")
     return modalities
+
+
+def __dir__():
+    return __all__

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+__all__ = ["CosineToEnd"]
+
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class CosineToEnd(keras.optimizers.schedules.LearningRateSchedule):
@@ -75,3 +77,7 @@ def count_steps(x, batch_size: int | None = None) -> int:
         return -(-len(keras.tree.flatten(x)[0]) // (batch_size or 32))
     except TypeError:
         return 0
+
+
+def __dir__():
+    return __all__

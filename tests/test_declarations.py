@@ -56,3 +56,33 @@ def test_a_copy_adapts_without_changing_the_declaration():
     assert not text.preprocessor.is_adapted and copy.preprocessor.is_adapted
     assert copy.encoder is text.encoder
     assert np.array_equal(copy.preprocessor.shape, [copy.preprocessor.sequence_length])
+
+
+@pytest.mark.parametrize(
+    ("declared", "shown"),
+    [
+        (mk.Image(size=16, encoder="vit"), "Image(size=(16, 16), encoder=ImageViT())"),
+        (mk.History(times="at", column="clicks"), "History(times='at', column='clicks')"),
+        (mk.Tabular(numbers=["a"]), "Tabular(numbers=['a'])"),
+        (mk.encoders.ImageCNN(filters=(4,)), "ImageCNN(filters=(4,))"),
+        (mk.Image().preprocessor, "ImagePreprocessor(size=(64, 64))"),
+        (mk.targets.ClassTarget("mood", ["a", "b"]), "ClassTarget(column='mood', classes=['a', 'b'])"),
+        (
+            mk.targets.MultiTarget(["a", "b"]),
+            "MultiTarget(targets={'a': ClassTarget(column='a'), 'b': ClassTarget(column='b')})",
+        ),
+        (mk.tokenizers.NGrams(), "NGrams()"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else type(value).__name__,
+)
+def test_it_is_shown_by_the_arguments_that_are_not_as_by_default(declared, shown):
+    assert repr(declared) == shown
+
+
+def test_a_long_argument_is_shown_in_part():
+    shown = repr(mk.targets.ClassTarget(classes=map(str, range(5000))))
+    assert shown == "ClassTarget(classes=['0', '1', '2', '3', '4', '5', ...])"
+
+
+def test_an_objective_is_shown_by_its_arguments():
+    assert repr(mk.pretraining.MaskedLanguage("text", weight=2.0)).startswith("MaskedLanguage(input='text', ")

@@ -1,6 +1,8 @@
 """What holds for the package as a whole."""
 
 import ast
+import importlib.metadata
+import inspect
 import os
 import subprocess
 import sys
@@ -31,7 +33,10 @@ STAGES += [
     "cli",
 ]
 LEAVES = [
+    "_public",
     "_quiet",
+    "_version",
+    "representation",
     "features",
     "files",
     "layers",
@@ -104,9 +109,27 @@ def test_another_backend_of_keras_is_refused_in_a_sentence():
     assert "mmkeras needs the TensorFlow backend of Keras. Received: backend='jax'" in process.stderr
 
 
-@pytest.mark.parametrize("name", ["read", "Text", "Image", "Classifier", "export", "fusion", "encoders", "datasets"])
-def test_the_public_names_are_there(name):
-    assert hasattr(mk, name)
+PUBLIC_MODULES = [name for name in mk.__all__ if inspect.ismodule(getattr(mk, name))]
+
+
+def test_the_package_shows_its_public_names_and_no_more():
+    assert {"read", "Text", "Image", "Classifier", "export", "fusion", "encoders", "datasets"} <= set(mk.__all__)
+    assert {"backbone", "cli", "files", "state", "weights", "expose"}.isdisjoint(mk.__all__)
+    assert dir(mk) == sorted(mk.__all__)
+
+
+@pytest.mark.parametrize("name", PUBLIC_MODULES)
+def test_a_public_module_shows_its_own_names_and_no_more(name):
+    module = getattr(mk, name)
+    assert dir(module) == sorted(module.__all__) and module.__all__
+    for public in module.__all__:
+        assert not inspect.ismodule(getattr(module, public))
+        assert public.isupper() or getattr(module, public).__module__.startswith("mmkeras.")
+
+
+def test_the_version_has_one_source_and_types_are_declared():
+    assert mk.__version__ == importlib.metadata.version("mmkeras")
+    assert (PACKAGE / "py.typed").exists()
 
 
 def test_no_two_classes_are_saved_under_one_name():

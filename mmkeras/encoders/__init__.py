@@ -1,3 +1,4 @@
+from mmkeras._public import expose
 from mmkeras.encoders.audio.cnn import AudioCNN as AudioCNN
 from mmkeras.encoders.audio.cnn2d import AudioCNN2D as AudioCNN2D
 from mmkeras.encoders.audio.crnn import AudioCRNN as AudioCRNN
@@ -25,3 +26,5 @@ from mmkeras.encoders.video.cnn3d import VideoCNN3D as VideoCNN3D
 from mmkeras.encoders.video.gru import VideoGRU as VideoGRU
 from mmkeras.encoders.video.mean import VideoMean as VideoMean
 from mmkeras.encoders.video.transformer import VideoTransformer as VideoTransformer
+
+__all__, __dir__ = expose(globals())

@@ -10,10 +10,11 @@ from mmkeras.encoders.needs import Needs
 from mmkeras.features import Features
 from mmkeras.layers import MaskTokens, ZeroAbsent
 from mmkeras.preprocessing import Preprocessor
+from mmkeras.representation import Represented
 from mmkeras.weights import assign_weights
 
 
-class Encoder:
+class Encoder(Represented):
     """Declares how one modality is encoded; `build_model` makes the functional Keras model of it.
 
     Around what a subclass does in `encode`, every encoder zeroes the content of absent rows before anything reads

@@ -1,27 +1,33 @@
 """Runs a script in a process of its own, so that what kills a converter or a runtime does not kill the caller."""
 
-import contextlib
 import json
 import signal
-import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from mmkeras.exporting.preloaded import run_preloaded
+
 _SCRIPTS = Path(__file__).parent / "scripts"
-_START = _SCRIPTS / "start.py"
 _SHOWN_LINES = 15
-_running = set()
+TENSORFLOW = ("tensorflow",)  # for `run_script`: the script imports it
 
 
 class ExportError(RuntimeError):
     """An artifact could not be made or run. Nothing that looks finished was left behind."""
 
 
-def run_script(name: str, time_limit: float, **arguments) -> dict:
-    """Runs `scripts/<name>.py` and returns the JSON that it writes as its last act.
+def run_script(name: str, time_limit: float, modules: Sequence[str] = (), **arguments) -> dict:
+    """Runs `scripts/<name>.py` in a process of its own and returns the JSON that it writes as its last act.
 
-    The script does not import mmkeras. It gets the path of a JSON file with `arguments`, and that of the one to write.
+    The script can import neither Keras nor mmkeras. It gets the path of a JSON file with `arguments`, and that of the
+    one to write.
+
+    Args:
+        name: of the script.
+        time_limit: seconds.
+        modules: what it imports that takes long; it runs in a fork of a process that has done so.
+        arguments: for the script.
 
     Raises:
         ExportError: when it fails, is killed or takes longer than `time_limit` seconds; with the end of its log.
@@ -29,39 +35,19 @@ def run_script(name: str, time_limit: float, **arguments) -> dict:
     with tempfile.TemporaryDirectory(prefix="mmkeras-") as folder:
         request, answer, log = (Path(folder) / file for file in ("request.json", "answer.json", "log.txt"))
         request.write_text(json.dumps(arguments, default=str))
-        # -P keeps the script's folder off the module path, where its neighbors would hide packages.
-        command = [sys.executable, "-P", str(_START), str(_SCRIPTS / f"{name}.py")]
-        with log.open("w") as output, _start([*command, str(request), str(answer)], output) as process:
-            try:
-                code = process.wait(time_limit)
-            except subprocess.TimeoutExpired:
-                raise ExportError(
-                    f"{name} was stopped: it took longer than {time_limit:g} s. Give mk.export a larger `time_limit`."
-                    + _end_of(log)
-                ) from None
+        log.touch()
+        try:
+            code = run_preloaded(
+                _SCRIPTS / f"{name}.py", [request, answer], log, time_limit, modules, hidden=("keras", "mmkeras")
+            )
+        except TimeoutError:
+            raise ExportError(
+                f"{name} was stopped: it took longer than {time_limit:g} s. Give mk.export a larger `time_limit`."
+                + _end_of(log)
+            ) from None
         if code != 0:
             raise ExportError(f"{name} {_describe_exit(code)}.{_end_of(log)}")
         return json.loads(answer.read_text())
-
-
-@contextlib.contextmanager
-def _start(command, output):
-    """A running process, which ends with this context."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
-    _running.add(process)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdin.close()
-        _running.discard(process)
-
-
-def stop_scripts():
-    """Ends all scripts that run."""
-    for process in list(_running):
-        process.kill()
 
 
 def _describe_exit(code):

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from mmkeras.data import Source, read
 from mmkeras.exporting import saved_model
-from mmkeras.exporting.child import stop_scripts
 from mmkeras.exporting.exact import make_exact
 from mmkeras.exporting.formats import FORMATS, Workplace
 from mmkeras.exporting.parity import Artifact, ExportReport, Tolerance, compare
+from mmkeras.exporting.preloaded import stop_scripts
 from mmkeras.exporting.rows import choose_rows
 from mmkeras.exporting.scratch import open_scratch, put_in_place
 from mmkeras.exporting.signatures import describe, list_assets
+from mmkeras.row_model import RowModel
 
 _REPORT = "report.json"
 _PACKAGES = ("mmkeras", "tensorflow", "tensorflow-text", "keras", "tf2onnx", "onnxruntime", "ai-edge-litert")
@@ -63,6 +64,7 @@ def export(
     Returns: an `ExportReport`.
 
     Raises:
+        TypeError: for a model that has no target.
         ValueError: for an unknown format.
         ImportError: when a format needs a package that is not installed.
         ExportError: when a converter or a runtime fails; with the end of its log.
@@ -72,6 +74,7 @@ def export(
 
         report = mk.export(model, "artifacts", formats=["saved_model", "tflite"], rows=test)
     """
+    _check_model(model)
     _check_formats(formats, tolerances or {})
     if on_error not in ("report", "raise"):
         raise ValueError(f"`on_error` is 'report' or 'raise'. Received: on_error={on_error!r}")
@@ -109,6 +112,14 @@ def export(
         for path in finished.iterdir():
             put_in_place(path, folder / path.name, scratch)
     return report
+
+
+def _check_model(model):
+    if not isinstance(model, RowModel) or not hasattr(model, "target"):
+        raise TypeError(
+            "mk.export takes a task, such as mk.Classifier, or a tower of a mk.Retriever (`retriever.towers`). Other "
+            f"Keras models have an `export` of their own. Received: {type(model).__name__}"
+        )
 
 
 def _check_formats(formats, tolerances):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mmkeras.exporting import saved_model
-from mmkeras.exporting.child import ExportError, run_script
+from mmkeras.exporting.child import TENSORFLOW, ExportError, run_script
 from mmkeras.exporting.parity import Tolerance
 from mmkeras.exporting.rows import ProofRows
 from mmkeras.exporting.signatures import RAW, TENSORS
@@ -27,8 +27,8 @@ class Workplace:
     time_limit: float
     on_error: str
 
-    def run(self, script, **arguments):
-        return run_script(script, self.time_limit, latency_runs=_LATENCY_RUNS, **arguments)
+    def run(self, script, modules=(), **arguments):
+        return run_script(script, self.time_limit, modules, latency_runs=_LATENCY_RUNS, **arguments)
 
     def frozen(self, batch_size) -> Path:
         return self.folder / f"frozen_{batch_size}"
@@ -65,7 +65,9 @@ def _convert_nothing(work, target):
 def _run_saved_model(work, target):
     outputs = {name: str(work.folder / f"{name}.npz") for name in (RAW, TENSORS)}
     inputs = {RAW: work.row_files["raw"], TENSORS: work.row_files["tensors"]}
-    answer = work.run("run_saved_model", artifact=target, signatures=[RAW, TENSORS], inputs=inputs, outputs=outputs)
+    answer = work.run(
+        "run_saved_model", TENSORFLOW, artifact=target, signatures=[RAW, TENSORS], inputs=inputs, outputs=outputs
+    )
     return answer[RAW], [_load(path) for path in outputs.values()]
 
 
@@ -76,7 +78,8 @@ def _freeze_one_row(work, target):
 def _convert_tflite(quantization):
     def convert(work, target):
         frozen = work.frozen(batch_size=1)
-        work.run("convert_tflite", saved_model=frozen, target=target, signature=TENSORS, quantization=quantization)
+        arguments = {"signature": TENSORS, "quantization": quantization}
+        work.run("convert_tflite", TENSORFLOW, saved_model=frozen, target=target, **arguments)
 
     return convert
 
@@ -96,7 +99,7 @@ def _freeze_any_rows(work, target):
 
 def _convert_onnx(work, target):
     frozen = work.frozen(batch_size=None)
-    work.run("convert_onnx", saved_model=frozen, target=target, signature=TENSORS, opset=_OPSET)
+    work.run("convert_onnx", TENSORFLOW, saved_model=frozen, target=target, signature=TENSORS, opset=_OPSET)
 
 
 def _run_onnx(work, target):

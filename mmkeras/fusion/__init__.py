@@ -1,5 +1,6 @@
 """Fusions by level: of the features, of the model, of the decisions."""
 
+from mmkeras._public import expose
 from mmkeras.fusion.base import Fusion as Fusion
 from mmkeras.fusion.decision.auto import Auto as Auto
 from mmkeras.fusion.decision.base import DecisionFusion as DecisionFusion
@@ -25,3 +26,5 @@ from mmkeras.fusion.model.joint_transformer import JointTransformer as JointTran
 from mmkeras.fusion.model.perceiver import Perceiver as Perceiver
 from mmkeras.fusion.names import get as get
 from mmkeras.fusion.names import list_fusions as list_fusions
+
+__all__, __dir__ = expose(globals())

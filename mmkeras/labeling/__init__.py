@@ -1,3 +1,4 @@
+from mmkeras._public import expose
 from mmkeras.labeling.page import import_gradio as import_gradio
 from mmkeras.labeling.page import serve as serve
 from mmkeras.labeling.queue import LabelingQueue as LabelingQueue
@@ -7,3 +8,5 @@ from mmkeras.labeling.queue import find_contradictions as find_contradictions
 from mmkeras.labeling.queue import order_rows as order_rows
 from mmkeras.labeling.queue import predict as predict
 from mmkeras.labeling.table import LabeledTable as LabeledTable
+
+__all__, __dir__ = expose(globals())

@@ -1,3 +1,4 @@
+from mmkeras._public import expose
 from mmkeras.layers.attention import AttentionBlock as AttentionBlock
 from mmkeras.layers.audio_cropping import AudioCropping as AudioCropping
 from mmkeras.layers.motion import FrameMotion as FrameMotion
@@ -14,3 +15,5 @@ from mmkeras.layers.spectrogram_masking import SpectrogramMasking as Spectrogram
 from mmkeras.layers.spectrogram_rolling import SpectrogramRolling as SpectrogramRolling
 from mmkeras.layers.tabular import FeatureTokenizer as FeatureTokenizer
 from mmkeras.layers.whisper import WhisperSpectrogram as WhisperSpectrogram
+
+__all__, __dir__ = expose(globals())

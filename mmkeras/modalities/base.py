@@ -1,6 +1,7 @@
 """What a column holds, how it is prepared and how it is encoded."""
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,11 +10,12 @@ import keras
 from mmkeras.data import Source
 from mmkeras.encoders import Encoder
 from mmkeras.preprocessing import Preprocessor
+from mmkeras.representation import Represented
 
 _VERSION = 1
 
 
-class Modality:
+class Modality(Represented):
     """Declares one input of a model: a preprocessor and an encoder. Holds no layers, so that one serves many models.
 
     Subclasses are registered with Keras.
@@ -85,6 +87,13 @@ class Modality:
         other = copy.copy(self)
         other.preprocessor = type(self.preprocessor).from_config(self.preprocessor.get_config())
         return other
+
+    def list_arguments(self):
+        arguments = {**self.preprocessor.list_arguments(), **super().list_arguments()}
+        default = inspect.signature(type(self)).parameters["encoder"].default
+        if repr(self.encoder) == repr(self._get_encoder(default)):
+            del arguments["encoder"]
+        return arguments
 
     def get_config(self) -> dict:
         return {

@@ -1,3 +1,4 @@
+from mmkeras._public import expose
 from mmkeras.pipeline.batches import Cache as Cache
 from mmkeras.pipeline.batches import DatasetOptions as DatasetOptions
 from mmkeras.pipeline.batches import build_dataset as build_dataset
@@ -12,3 +13,5 @@ from mmkeras.pipeline.mixup import mix_batches as mix_batches
 from mmkeras.pipeline.mixup import read_mixed as read_mixed
 from mmkeras.pipeline.records import Records as Records
 from mmkeras.pipeline.records import prepare as prepare
+
+__all__, __dir__ = expose(globals())

@@ -1,3 +1,4 @@
+from mmkeras._public import expose
 from mmkeras.preprocessing.audio import AudioPreprocessor as AudioPreprocessor
 from mmkeras.preprocessing.base import Preprocessor as Preprocessor
 from mmkeras.preprocessing.base import RowPreprocessor as RowPreprocessor
@@ -18,3 +19,5 @@ from mmkeras.preprocessing.tokenizers import SentencePiece as SentencePiece
 from mmkeras.preprocessing.tokenizers import Tokenizer as Tokenizer
 from mmkeras.preprocessing.tokenizers import WordPiece as WordPiece
 from mmkeras.preprocessing.video import VideoPreprocessor as VideoPreprocessor
+
+__all__, __dir__ = expose(globals())

@@ -10,12 +10,13 @@ import tensorflow as tf
 from mmkeras.data.cells import TEXT, Cells, Unreadable
 from mmkeras.data.names import name_uniquely
 from mmkeras.data.report import Finding
+from mmkeras.representation import Represented
 
 NOT_UNICODE = "not Unicode text"
 _TRACING = threading.RLock()
 
 
-class Preprocessor:
+class Preprocessor(Represented):
     """Takes the raw cells of one modality to one numeric tensor, with TensorFlow ops only.
 
     The same ops run in `tf.data` and inside the exported SavedModel, in two steps: `prepare_cell` for what is

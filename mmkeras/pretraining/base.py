@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from mmkeras.backbone import Backbone
 from mmkeras.features import Features
+from mmkeras.representation import Represented
 
 
 class Measured(NamedTuple):
@@ -21,7 +22,7 @@ class Measured(NamedTuple):
     metrics: Mapping[str, tuple]
 
 
-class Objective:
+class Objective(Represented):
     """Declares what a backbone learns from rows without labels. Holds no layers; a `Pretrainer` makes them.
 
     Subclasses are registered with Keras, keep their constructor arguments as attributes of the same name, and return

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.exporting.child import run_script
+from mmkeras.exporting.child import TENSORFLOW, run_script
 from mmkeras.exporting.parity import ParityError
 from mmkeras.exporting.rows import write_cells
 from mmkeras.exporting.saved_model import OPTIONS
@@ -81,6 +81,7 @@ def _prove(retriever, path, source, top):
             run_script(
                 "run_saved_model",
                 _SECONDS,
+                TENSORFLOW,
                 artifact=path,
                 signatures=[signature],
                 inputs={signature: folder},

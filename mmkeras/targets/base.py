@@ -7,11 +7,12 @@ import pandas as pd
 import tensorflow as tf
 
 from mmkeras.data.report import Finding
+from mmkeras.representation import Represented
 
 ERROR = "error"  # the output of an artifact that says why it does not answer a row
 
 
-class Target:
+class Target(Represented):
     """Declares what a task predicts: the columns it stands in, how it is learned, and how an output is read.
 
     Subclasses are registered with Keras, keep their constructor arguments as attributes of the same name, and return

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,22 +6,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from mmkeras.exporting.preloaded import run_preloaded
 from mmkeras.testing.requirements import require, require_close
 from mmkeras.weights import list_weights, walk_layers
 
-_RELOAD = """
-import json, sys
-import numpy as np
-import mmkeras, keras
-from mmkeras.testing.reload import describe_model
-model = keras.saving.load_model(sys.argv[1])
-with np.load(sys.argv[2]) as archive:
-    inputs = dict(archive)
-outputs = enumerate(keras.tree.flatten(model.predict(inputs, verbose=0)))
-np.savez(sys.argv[3], **{f"output {i}": output for i, output in outputs}, **describe_model(model)[1])
-with open(sys.argv[4], "w") as file:
-    json.dump(describe_model(model)[0], file)
-"""
+_SCRIPT = Path(__file__).parent / "scripts" / "load_model.py"
+_TIME_LIMIT = 600.0  # seconds
 
 
 def check_reload(model: keras.Model, inputs: Mapping[str, np.ndarray]):
@@ -37,9 +25,9 @@ def check_reload(model: keras.Model, inputs: Mapping[str, np.ndarray]):
         paths = [Path(folder) / name for name in ("model.keras", "inputs.npz", "outputs.npz", "facts.json")]
         model.save(paths[0])
         np.savez(paths[1], **inputs)
-        command = [sys.executable, "-W", "error::UserWarning", "-c", _RELOAD, *map(str, paths)]
-        process = subprocess.run(command, capture_output=True, text=True)
-        require(process.returncode == 0, f"it cannot be loaded in a fresh process:\n{process.stderr[-3000:]}")
+        log = Path(folder) / "log.txt"
+        code = run_preloaded(_SCRIPT, paths, log, _TIME_LIMIT, modules=["mmkeras"])
+        require(code == 0, f"it cannot be loaded in a fresh process:\n{log.read_text(errors='replace')[-3000:]}")
         with np.load(paths[2]) as archive:
             loaded = dict(archive)
         expected = keras.tree.flatten(model.predict(inputs, verbose=0))

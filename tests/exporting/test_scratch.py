@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmkeras.exporting import child, scratch
+from mmkeras.exporting import scratch
 from mmkeras.exporting.child import ExportError, run_script
 from mmkeras.exporting.scratch import open_scratch
 
@@ -59,8 +59,10 @@ def test_a_script_ends_with_whoever_started_it(tmp_path):
     script.write_text(
         f"import os, time; open({str(tmp_path / 'number')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     )
-    start = [sys.executable, str(child._START), str(script)]
-    starts = f"import subprocess; subprocess.Popen({start!r}, stdin=subprocess.PIPE).wait()"
+    starts = f"""
+from mmkeras.exporting.preloaded import run_preloaded
+run_preloaded({str(script)!r}, [], {str(tmp_path / "log")!r}, 60)
+"""
     parent = subprocess.Popen([sys.executable, "-c", starts])
     number = _wait_for(lambda: (tmp_path / "number").exists() and (tmp_path / "number").read_text())
     parent.kill()

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from mmkeras.representation import Represented
+
 RESERVED_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-class Tokenizer:
+class Tokenizer(Represented):
     """Splits text into pieces and gives their ids, with TensorFlow ops only.
 
     Subclasses are registered with Keras, and keep their constructor arguments as attributes of the same name.
