@@ -24,6 +24,7 @@ class Source:
         name: how messages call this source.
         allow_outside: whether cells may name files outside of `folder`.
         row_numbers: of the rows in what was read, from 1.
+        checked_cells: what checks found in cells, by preprocessor; shared with all sources that are made of this one.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Source:
         self.name = name
         self.allow_outside = allow_outside
         self.row_numbers = np.arange(1, len(table) + 1) if row_numbers is None else row_numbers
+        self.checked_cells = {}
         if target is not None:
             self.target = str(target)
             self._require_column(self.target, "target")

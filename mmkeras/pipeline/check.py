@@ -1,7 +1,7 @@
 """Which cells of rows cannot be used by a model, and why."""
 
 import json
-import weakref
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +13,6 @@ from mmkeras.modalities import Modality
 from mmkeras.targets import ClassTarget, Target
 
 _CELLS_A_CHUNK = 256
-_checked = weakref.WeakKeyDictionary()  # by source: reading every file is worth doing once
 
 
 def check(source: Source, modalities: Mapping[str, Modality], target: str | Target | None = None) -> Report:
@@ -71,42 +70,52 @@ def keep_usable(source: Source, report: Report) -> Source:
 def _check_input(source, columns, cells, preprocessor):
     if preprocessor.media_type and source.is_prepared:
         return []  # the files were read when they were prepared
-    known = _checked.setdefault(source, {})
-    key = (*columns, json.dumps(preprocessor.get_config(), sort_keys=True))
-    if key not in known:
-        distinct = sorted({cell for cell in cells if not preprocessor.is_empty(cell)}, key=repr)
-        unreadable = {cell: [f] for cell in distinct if (f := preprocessor.find_unreadable(cell))}
-        distinct = [cell for cell in distinct if cell not in unreadable]
-        outside = {}
-        if preprocessor.media_type:
-            outside = {cell: [finding] for cell, finding in source.find_outside(distinct).items()}
-        inside = [cell for cell in distinct if cell not in outside]
-        found = unreadable | outside | _check_distinct(inside, preprocessor, columns[0])
-        known[key] = [
-            source.describe_problem(
-                index, columns[finding.part], cell[finding.part] if preprocessor.parts else cell, finding
-            )
-            for index, cell in enumerate(cells)
-            for finding in found.get(cell, [])
-        ]
-    return known[key]
+    distinct = list(dict.fromkeys(cell for cell in cells if not preprocessor.is_empty(cell)))
+    found = {cell: [f] for cell in distinct if (f := preprocessor.find_unreadable(cell))}
+    if preprocessor.media_type:
+        found |= {cell: [f] for cell, f in source.find_outside([cell for cell in distinct if cell not in found]).items()}
+    identities = {cell: _identify(cell, preprocessor) for cell in distinct if cell not in found}
+    known = source.checked_cells.setdefault(_describe(preprocessor), {})
+    new = [cell for cell, identity in identities.items() if identity not in known]
+    known.update((identities[cell], findings) for cell, findings in _check_distinct(new, preprocessor, columns[0]))
+    found |= {cell: findings for cell, identity in identities.items() if (findings := known[identity])}
+    return [
+        source.describe_problem(
+            index, columns[finding.part], cell[finding.part] if preprocessor.parts else cell, finding
+        )
+        for index, cell in enumerate(cells)
+        for finding in found.get(cell, [])
+    ]
+
+
+def _describe(preprocessor):
+    return type(preprocessor).__name__, json.dumps(preprocessor.get_config(), sort_keys=True)
+
+
+def _identify(cell, preprocessor):
+    """What a cell has to keep so that it need not be checked again: its content; of a file the time and the size."""
+    if not preprocessor.media_type or isinstance(cell, bytes):
+        return cell
+    try:
+        status = os.stat(media.split_span(cell)[0])
+    except (OSError, ValueError):
+        return cell
+    return cell, status.st_mtime_ns, status.st_size
 
 
 def _check_distinct(cells, preprocessor, column):
-    """The findings by cell, with a progress bar where files are read."""
+    """Each cell with its findings, with a progress bar where files are read."""
     chunks = [cells[i : i + _CELLS_A_CHUNK] for i in range(0, len(cells), _CELLS_A_CHUNK)]
     progress = keras.utils.Progbar(
         len(cells), unit_name="cell", verbose=int(len(chunks) > 4 and preprocessor.media_type is not None)
     )
     if progress.verbose:
         print(f"Checking the files of column '{column}'")
-    found = {}
     with ThreadPoolExecutor() as pool:
         results = pool.map(lambda chunk: _check_chunk(chunk, preprocessor), chunks)
         for chunk, findings in zip(chunks, results, strict=True):
-            found.update({cell: f for cell, f in zip(chunk, findings, strict=True) if f})
+            yield from zip(chunk, findings, strict=True)
             progress.add(len(chunk))
-    return found
 
 
 def _check_chunk(cells, preprocessor):

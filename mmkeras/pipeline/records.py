@@ -77,7 +77,9 @@ class Records(Source):
         return bool(np.all(np.diff(self.positions) > 0))
 
     def as_table(self):
-        return Source(self.table, self.target, self.folder, self.name, self.allow_outside, self.row_numbers)
+        table = Source(self.table, self.target, self.folder, self.name, self.allow_outside, self.row_numbers)
+        table.checked_cells = self.checked_cells
+        return table
 
     def require(self, row_preprocessor):
         """Sees to it that the media were prepared as `row_preprocessor` would.
