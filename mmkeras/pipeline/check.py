@@ -73,7 +73,8 @@ def _check_input(source, columns, cells, preprocessor):
     distinct = list(dict.fromkeys(cell for cell in cells if not preprocessor.is_empty(cell)))
     found = {cell: [f] for cell in distinct if (f := preprocessor.find_unreadable(cell))}
     if preprocessor.media_type:
-        found |= {cell: [f] for cell, f in source.find_outside([cell for cell in distinct if cell not in found]).items()}
+        outside = source.find_outside([cell for cell in distinct if cell not in found])
+        found |= {cell: [finding] for cell, finding in outside.items()}
     identities = {cell: _identify(cell, preprocessor) for cell in distinct if cell not in found}
     known = source.checked_cells.setdefault(_describe(preprocessor), {})
     new = [cell for cell, identity in identities.items() if identity not in known]
