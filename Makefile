@@ -19,19 +19,20 @@ help:
 demo: $(VENV)/installed-demo
 	@$(BIN)/mmkeras demo --folder demo
 
-# One process a core with one thread each; tests of a file run in one process and share what they made.
+# One process a core with one thread each; tests of a file run in one process and share what they made. What each test
+# took is kept in tests/durations, by which the next run is ordered.
 JOBS ?= 2
-PYTEST := -m pytest --durations 10 -n $(JOBS) --dist loadfile
+PYTEST := -m pytest --durations 10 -n $(JOBS) --dist loadfile --no-loadscope-reorder
 ONE_THREAD := TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1
 
 test: $(VENV)/installed-dev
-	@$(ONE_THREAD) $(BIN)/python $(PYTEST)
+	@$(ONE_THREAD) $(BIN)/python $(PYTEST) --write-durations test
 
 test-docs: $(VENV)/installed-dev
-	@$(ONE_THREAD) $(BIN)/python $(PYTEST) -m docs
+	@$(ONE_THREAD) $(BIN)/python $(PYTEST) -m docs --write-durations docs
 
 test-slow: $(VENV)/installed-dev
-	@$(BIN)/python -m pytest --durations 10 -m slow
+	@$(BIN)/python -m pytest --durations 10 -m slow --write-durations slow
 
 test-compat: $(VENV)-compat/installed
 	@$(ONE_THREAD) $(VENV)-compat/bin/python $(PYTEST) -m compat

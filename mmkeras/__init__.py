@@ -1,7 +1,6 @@
 """mmkeras: from files of several kinds to one Keras model, and from that model to proven artifacts."""
 
 from mmkeras import _quiet as _quiet  # isort: skip  first, so that nothing imports TensorFlow before it
-from mmkeras import callbacks as callbacks
 from mmkeras import datasets as datasets
 from mmkeras import distribute as distribute
 from mmkeras import encoders as encoders
@@ -13,7 +12,6 @@ from mmkeras import losses as losses
 from mmkeras import metrics as metrics
 from mmkeras import pretraining as pretraining
 from mmkeras import recipes as recipes
-from mmkeras import schedules as schedules
 from mmkeras import targets as targets
 from mmkeras import testing as testing
 from mmkeras._public import expose
@@ -30,6 +28,7 @@ from mmkeras.exporting import ExportError as ExportError
 from mmkeras.exporting import ParityError as ParityError
 from mmkeras.exporting import Tolerance as Tolerance
 from mmkeras.exporting import export as export
+from mmkeras.exporting import formats as formats
 from mmkeras.features import Features as Features
 from mmkeras.fitting import FitReport as FitReport
 from mmkeras.fitting import fit as fit
@@ -54,6 +53,8 @@ from mmkeras.tasks import Classifier as Classifier
 from mmkeras.tasks import MultiTask as MultiTask
 from mmkeras.tasks import Regressor as Regressor
 from mmkeras.tasks import Task as Task
+from mmkeras.training import callbacks as callbacks
+from mmkeras.training import schedules as schedules
 from mmkeras.tuning import Tuning as Tuning
 from mmkeras.tuning import tune as tune
 from mmkeras.weights import move_weights as move_weights
@@ -64,6 +65,7 @@ _MODULES = (
     "distribute",
     "encoders",
     "finetuning",
+    "formats",
     "fusion",
     "heads",
     "layers",

@@ -13,6 +13,7 @@ from mmkeras.modalities import Modality
 from mmkeras.presets import load_preset, read_preset, write_preset
 from mmkeras.row_model import RowModel, adapt_modalities, check_modalities, make_preprocessor
 from mmkeras.state import apply_state, read_state, use_policy
+from mmkeras.targets import FeaturesTarget
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -25,7 +26,7 @@ class Backbone(RowModel):
     Args:
         modalities: dict from input name to an adapted `Modality`.
         fusion: an object from `mk.fusion`, or its name; None for `Gated()`.
-        outputs: which of the Features to give.
+        feature_keys: which of the Features to give.
         dtype: policy of the encoders, such as `"mixed_bfloat16"`; None for Keras's global one.
         name: of the model.
 
@@ -49,13 +50,15 @@ class Backbone(RowModel):
         self,
         modalities: Mapping[str, Modality],
         fusion: str | fusions.Fusion | None = None,
-        outputs: Sequence[str] = FEATURES,
+        feature_keys: Sequence[str] = FEATURES,
         dtype=None,
         name: str | None = None,
     ):
         modalities = check_modalities(modalities)
-        if isinstance(outputs, str) or not outputs or not set(outputs) <= set(FEATURES):
-            raise ValueError(f"`outputs` is a list of some of {list(FEATURES)}. Received: outputs={outputs!r}")
+        if isinstance(feature_keys, str) or not feature_keys or not set(feature_keys) <= set(FEATURES):
+            raise ValueError(
+                f"`feature_keys` is a list of some of {list(FEATURES)}. Received: feature_keys={feature_keys!r}"
+            )
         policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
         preprocessor = make_preprocessor(modalities)
 
@@ -81,17 +84,17 @@ class Backbone(RowModel):
             for input_name, encoder in encoders.items()
         }
         joined = fusion.join(features)
-        given = {"modalities": {key: _choose(value, outputs) for key, value in joined["modalities"].items()}}
+        given = {"modalities": {key: _choose(value, feature_keys) for key, value in joined["modalities"].items()}}
         if "fused" in joined:
-            given["fused"] = _choose(joined["fused"], outputs)
+            given["fused"] = _choose(joined["fused"], feature_keys)
         super().__init__(inputs=inputs, outputs=given, name=name)
 
         # === Config ===
-        self._set_modalities(modalities)
+        self.set_row_parts(modalities, FeaturesTarget(list(modalities), feature_keys, "fused" in given))
         self.fusion = fusion
         self.encoders = encoders
         self.encoded = features
-        self.feature_keys = tuple(outputs)
+        self.feature_keys = tuple(feature_keys)
         self.policy = policy
 
     @classmethod
@@ -144,19 +147,12 @@ class Backbone(RowModel):
             unused += [weight for weight in encoder.weights if id(weight) not in kept]
         return unused
 
-    def _describe(self, outputs, answers):
-        """The pooled vectors of all together and of each modality."""
-        vectors = {name: features["pooled"] for name, features in outputs["modalities"].items()}
-        if "fused" in outputs:
-            vectors["fused"] = outputs["fused"]["pooled"]
-        return [dict(zip(vectors, row, strict=True)) for row in zip(*vectors.values(), strict=True)]
-
     def get_config(self):
         # Not chained to the base, which would describe the functional graph; the parts describe it better.
         return {
             "modalities": {name: keras.saving.serialize_keras_object(m) for name, m in self.modalities.items()},
             "fusion": keras.saving.serialize_keras_object(self.fusion),
-            "outputs": list(self.feature_keys),
+            "feature_keys": list(self.feature_keys),
             "dtype": keras.dtype_policies.serialize(self.policy),
             "name": self.name,
             "state": read_state(self),
@@ -165,7 +161,9 @@ class Backbone(RowModel):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         deserialize = keras.saving.deserialize_keras_object
-        arguments = {key: value for key, value in config.items() if key != "state"}
+        # Files before the first release have `outputs` for `feature_keys`.
+        renamed = {"outputs": "feature_keys"}
+        arguments = {renamed.get(key, key): value for key, value in config.items() if key != "state"}
         arguments["modalities"] = {name: deserialize(m, custom_objects) for name, m in config["modalities"].items()}
         arguments["fusion"] = deserialize(config["fusion"], custom_objects)
         arguments["dtype"] = keras.dtype_policies.deserialize(config["dtype"])

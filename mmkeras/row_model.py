@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import MappingProxyType
@@ -14,11 +14,12 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.data import MediaError, Report, Source, read
-from mmkeras.data.names import refuse_unknown
+from mmkeras.data.names import name_uniquely, refuse_unknown
 from mmkeras.distribute.workers import agree_on_number, has_workers
 from mmkeras.modalities import Modality
 from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable, load_cells, make_dataset, pack_cells
 from mmkeras.preprocessing import RowPreprocessor, to_strings
+from mmkeras.targets import Target
 
 _INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -29,21 +30,36 @@ class RowModel(keras.Model):
     It is fed tensors: for each modality `name` its content, `name_present`, bool `(batch,)`, and `name_length`, int32
     `(batch,)`, of sound and video. `dataset` and `preprocessor` make them from raw rows.
 
+    A subclass calls `set_row_parts` in its constructor. What evaluation, export and serving read is public here.
+
     Attributes:
         modalities: dict from input name to an adapted `Modality`.
         preprocessor: the `RowPreprocessor` from raw cells to the tensors that the model is fed.
+        target: the `Target` that reads the outputs.
+        exported_names: for each output of the target what TFLite and ONNX files call it.
     """
 
     def __new__(cls, *args, **kwargs):
         refuse_unknown(cls, kwargs)
         return super().__new__(cls, *args, **kwargs)
 
-    def _set_modalities(self, modalities):
+    def set_row_parts(self, modalities: Mapping[str, Modality], target: Target, taken: Iterable[str] = ()):
+        """Sets what the attributes are.
+
+        Args:
+            modalities: dict from input name to an adapted `Modality`.
+            target: reads the outputs.
+            taken: names that no exported output may have besides those of the inputs, such as those of layers.
+        """
         self._modalities = MappingProxyType(modalities)  # of a dict Keras would make one that cannot be pickled
         self.preprocessor = make_preprocessor(modalities)
-        self._reset_graph()
+        self.target = target
+        taken = {*taken, *self.preprocessor.tensor_specs()}
+        self.exported_names = {name: name_uniquely(name, taken) for name in target.output_names}
+        self.reset_graph()
 
-    def _reset_graph(self):
+    def reset_graph(self):
+        """Lets `predict_rows` trace its graph again, after layers have changed."""
         self._graph = _RowGraph(self)
 
     @property
@@ -56,9 +72,30 @@ class RowModel(keras.Model):
         columns = [column for name, modality in self.modalities.items() for column in modality.source_columns(name)]
         return list(dict.fromkeys(columns))
 
+    def has_target(self, source: Source) -> bool:
+        """Whether the rows have labels, at least some of them."""
+        columns = self.target.columns
+        if not columns or not set(columns) <= set(source.table.columns):
+            return False
+        return not all(map(self.target.is_missing, source.values(columns)))
+
+    def encode_targets(self, source: Source) -> np.ndarray:
+        """The labels of the rows, all of them usable, as the loss takes them."""
+        tensors = self.prepare_tensors(source) if self.target.needs_tensors else None
+        return self.target.encode(source.values(self.target.columns), tensors)
+
+    def prepare_tensors(self, source: Source) -> dict[str, np.ndarray]:
+        """What the model is fed of these rows, all of them usable, by name."""
+        batches = list(make_dataset(source, self.modalities, self.preprocessor, None, DatasetOptions(batch_size=256)))
+        return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+
+    def name_outputs(self, outputs) -> dict:
+        """The outputs of the model by the names of the target."""
+        return self.target.name_outputs(outputs)
+
     def check(self, source: Source) -> Report:
         """`mk.check` with what this model knows: which cells of these rows it cannot use, and why."""
-        return check_rows(source, self.modalities)
+        return check_rows(source, self.modalities, self.target if self.has_target(source) else None)
 
     def dataset(self, source: Source, batch_size: int = 32, **options) -> tf.data.Dataset:
         """Raw rows to what `fit`, `evaluate` and `predict` take.
@@ -75,10 +112,14 @@ class RowModel(keras.Model):
             TypeError: for an unknown option.
         """
         options = DatasetOptions(batch_size=batch_size, **options)
-        return self._make_dataset(self._keep_usable(source, stacklevel=3), None, options)
+        return self.make_dataset(self.keep_usable(source, stacklevel=3), None, options)
 
-    def _keep_usable(self, source, stacklevel=2):
+    def keep_usable(self, source: Source, stacklevel: int = 2) -> Source:
         """The rows without a bad cell; warns how many are left out, by default the caller of the caller.
+
+        Args:
+            source: the rows.
+            stacklevel: as for `warnings.warn`.
 
         Raises:
             ValueError: when none is left.
@@ -87,7 +128,14 @@ class RowModel(keras.Model):
         report.warn(stacklevel + 1)
         return keep_usable(source, report)
 
-    def _make_dataset(self, source, targets, options):
+    def make_dataset(self, source: Source, targets, options: DatasetOptions) -> tf.data.Dataset:
+        """Usable rows to batches of tensors, of those of this worker where there are several.
+
+        Args:
+            source: the rows.
+            targets: array `(rows, ...)`, or a tuple of targets and weights; None for rows without.
+            options: how rows become batches.
+        """
         strategy = self.distribute_strategy
         if options.batch_size < strategy.num_replicas_in_sync:
             raise ValueError(
@@ -121,9 +169,13 @@ class RowModel(keras.Model):
         if not len(rows):
             return []
         if isinstance(rows, Source):
-            self._check_answerable(rows).warn(stacklevel=2)
-            dataset = self._make_dataset(rows, None, DatasetOptions(batch_size=batch_size))
-            return self._describe(self.predict(dataset, verbose=0), None, **options)
+            self.require_answerable(rows).warn(stacklevel=2)
+            dataset = self.make_dataset(rows, None, DatasetOptions(batch_size=batch_size))
+            outputs = self.predict(dataset, verbose=0)
+            answers = None
+            if self.target.needs_tensors:
+                answers = self.target.decode_arrays(self.name_outputs(outputs), self.prepare_tensors(rows))
+            return self.describe(outputs, answers, **options)
         rows = self._name_columns(rows)
         parts = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
         if len(parts) == 1:
@@ -140,7 +192,7 @@ class RowModel(keras.Model):
                 for index, *remark in found
             ]
             Report(source.name, len(rows), {}, problems).warn(stacklevel=2)
-        return self._describe(*tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *outputs), **options)
+        return self.describe(*tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *outputs), **options)
 
     def _name_columns(self, rows):
         """The rows with text for the names of their columns."""
@@ -148,7 +200,7 @@ class RowModel(keras.Model):
             if not isinstance(row, Mapping):
                 raise TypeError(f"A row is a dict from column to cell. Received: row {index} is {row!r:.80}")
         rows = [{str(column): cell for column, cell in row.items()} for row in rows]
-        columns, given = set(self.columns), {column for row in rows for column in row} - self._answered_columns()
+        columns, given = set(self.columns), {column for row in rows for column in row} - set(self.target.columns)
         if columns - given and given - columns:
             raise ValueError(
                 f"The rows have no {sorted(columns - given)}, but {sorted(given - columns)}, which the model does not "
@@ -171,11 +223,15 @@ class RowModel(keras.Model):
             first = error
         if first is None:
             return (outputs, answers), self._find_remarks(cells, packed, measures)
-        self._check_answerable(read(rows).with_columns(sorted(self.columns)))
+        self.require_answerable(read(rows).with_columns(sorted(self.columns)))
         raise ValueError(f"These rows cannot be answered.\n{first}")
 
-    def _check_answerable(self, source) -> Report:
-        """What the check says of rows that are all to be answered; raises when one cannot be."""
+    def require_answerable(self, source: Source) -> Report:
+        """The report of the check, of rows that are all to be answered.
+
+        Raises:
+            ValueError: names every bad cell.
+        """
         report = check_rows(source, self.modalities)
         if report.rejected:
             raise ValueError(f"These rows cannot be answered.\n{report}")
@@ -196,17 +252,13 @@ class RowModel(keras.Model):
                     remarks.append((index, columns[finding.part], shown, finding))
         return remarks
 
-    def _answered_columns(self):
-        """Columns that rows may have besides those of the inputs."""
-        return set()
+    def decode(self, outputs, tensors) -> dict:
+        """The answers in the outputs for these inputs, as tensors by name; in the graph."""
+        return self.target.decode(self.name_outputs(outputs), tensors)
 
-    def _decode(self, outputs) -> dict:
-        """What the outputs say, as tensors by name; in the graph."""
-        return {}
-
-    def _describe(self, outputs, answers, **options) -> list[dict]:
-        """What `predict_rows` says of outputs, and of what was decoded of them; None where nothing was yet."""
-        raise NotImplementedError
+    def describe(self, outputs, answers, **options) -> list[dict]:
+        """The answers as `predict_rows` returns them; `answers` are those of `decode`, None where not decoded yet."""
+        return self.target.describe(self.name_outputs(outputs), answers, **options)
 
     def load_cells(self, source: Source) -> dict[str, np.ndarray]:
         """For each input the raw cells of all rows, with the content of files, as `preprocessor` takes them."""
@@ -242,7 +294,7 @@ class _RowGraph:
             tensors, errors = model.preprocessor.explain_rows(rows)
             outputs = model(tensors, training=False)
             measures = {name: p.measure(rows[name]) for name, p in model.preprocessor.preprocessors.items()}
-            return outputs, model._decode(outputs), errors, measures
+            return outputs, model.decode(outputs, tensors), errors, measures
 
         return answer.get_concrete_function()
 

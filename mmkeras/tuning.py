@@ -9,14 +9,15 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
-from mmkeras import callbacks, fusion
+from mmkeras import fusion
 from mmkeras.data import Source
 from mmkeras.distribute import get, require_one_clock
 from mmkeras.metrics import is_lower_better
 from mmkeras.modalities import Modality
 from mmkeras.pipeline import Cache
-from mmkeras.schedules import CosineToEnd
 from mmkeras.tasks import Classifier, Task
+from mmkeras.training import callbacks
+from mmkeras.training.schedules import CosineToEnd
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,12 @@ def test_encoders_do_not_depend_on_the_fusion_that_follows(fusion):
 
 
 def test_only_the_features_that_are_asked_for_are_given():
-    backbone = mk.Backbone(MODALITIES, "product", outputs=["pooled", "present"])
+    backbone = mk.Backbone(MODALITIES, "product", feature_keys=["pooled", "present"])
     assert set(backbone.output["fused"]) == set(backbone.output["modalities"]["image"]) == {"pooled", "present"}
-    with pytest.raises(ValueError, match="`outputs` is a list of some of .* Received: outputs='pooled'"):
-        mk.Backbone(MODALITIES, outputs="pooled")
+    with pytest.raises(ValueError, match="`feature_keys` is a list of some of .* Received: feature_keys='pooled'"):
+        mk.Backbone(MODALITIES, feature_keys="pooled")
     with pytest.raises(ValueError, match=r"DenseHead reads \['pooled'\], which the backbone does not give"):
-        mk.Classifier(backbone=mk.Backbone(MODALITIES, outputs=["tokens", "mask", "present"]), classes=["a", "b"])
+        mk.Classifier(backbone=mk.Backbone(MODALITIES, feature_keys=["tokens", "mask", "present"]), classes=["a", "b"])
 
 
 def test_two_tasks_on_one_backbone_share_its_variables():
@@ -221,3 +221,30 @@ def test_indices_of_categories_stay_exact_under_low_precision():
         inside = keras.Model(encoder.input, tokenizer.output)
         vectors = inside({"content": tensors["table"], "present": tensors["table_present"]})
         assert np.array_equal(tf.cast(vectors[:, 0], "float32"), tokenizer.embedding.numpy()[-600:])
+
+
+def test_it_is_exported_in_all_formats_and_proven_on_its_features(tmp_path):
+    rows = mk.read([{"a": index, "b": "xyz"[index % 3], "fused_pooled": index % 5} for index in range(24)])
+    small = mk.encoders.TabularMLP(units=4)
+    modalities = {name: mk.Tabular([name], encoder=small) for name in ("a", "fused_pooled")}
+    modalities["b"] = mk.Text(encoder=mk.encoders.TextGRU(units=4, embedding_dim=4))
+    backbone = mk.Backbone.from_source(rows, modalities, fusion=mk.fusion.Product(units=6))
+    loose = {"tflite_dynamic_range": mk.Tolerance(agreement=0.9)}
+    report = mk.export(backbone, tmp_path / "artifacts", rows=rows, tolerances=loose)
+    names = [f"{part}_{key}" for part in ("a", "b", "fused_pooled", "fused") for key in ("tokens", "mask")]
+    outputs = report.signature["serving_default"]["outputs"]
+    assert set(names) <= set(outputs)
+    assert {artifact.format: artifact.agreement for artifact in report.artifacts}["onnx"] == 1
+    serve = tf.saved_model.load(str(tmp_path / "artifacts" / "saved_model")).signatures["serving_default"]
+    served = serve(a_a=tf.constant(["3"]), fused_pooled_fused_pooled=tf.constant([""]), b=tf.constant(["x"]))
+    (vectors,) = backbone.predict_rows([{"a": 3, "b": "x"}])
+    assert np.allclose(served["fused_pooled_pooled"].numpy()[0], vectors["fused_pooled"], atol=1e-5)
+    assert served["error"].numpy().tolist() == [b""]
+
+
+def test_what_answers_no_rows_is_refused_by_export(tmp_path):
+    backbone = mk.Backbone({"image": MODALITIES["image"]}, "product")
+    pretrainer = mk.pretraining.Pretrainer(backbone, [mk.pretraining.TwoViews("image")])
+    for model in (pretrainer, keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), None):
+        with pytest.raises(TypeError, match="mk.export takes a task, such as .* Received: " + type(model).__name__):
+            mk.export(model, tmp_path / "out", rows=ROWS)

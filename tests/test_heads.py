@@ -70,5 +70,7 @@ def test_a_target_that_lives_in_one_token_is_found_among_many():
         mk.MultiTask.from_source(
             source,
             target=["first", "last"],
-            backbone=mk.Backbone.from_source(source, {"text": mk.Text(column="words")}, outputs=["pooled", "present"]),
+            backbone=mk.Backbone.from_source(
+                source, {"text": mk.Text(column="words")}, feature_keys=["pooled", "present"]
+            ),
         )

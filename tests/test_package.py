@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import inspect
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -17,7 +18,9 @@ pytestmark = pytest.mark.compat
 
 PACKAGE = Path(mk.__file__).parent
 STAGES = ["data", "preprocessing", "targets", "encoders", "modalities", "pipeline", "fusion", "row_model", "backbone"]
+
 STAGES += [
+    "training",
     "heads",
     "tasks",
     "pretraining",
@@ -44,14 +47,10 @@ LEAVES = [
     "distribute",
     "weights",
     "presets",
-    "trained",
     "losses",
-    "rates",
-    "schedules",
     "metrics",
     "pages",
     "state",
-    "callbacks",
 ]
 ALL_SEEING = ["__init__", "__main__", "testing"]
 
@@ -145,3 +144,40 @@ def test_no_two_classes_are_saved_under_one_name():
         )
     assert names["SpectrogramMasking"] == names["Classifier"] == 1
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def _list_private_names(tree):
+    """Names with an underscore that a module gives to functions, classes and attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.attr if isinstance(node, ast.Attribute) else node.id
+
+
+def test_no_module_reads_what_another_keeps_private():
+    trees = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
+    of_keras_and_tuples = {"_distribute_strategy", "_initial_epoch", "_replace", "_quiet"}
+    private = {
+        path: {name for name in _list_private_names(tree) if re.fullmatch("_[a-z].*", name)} - of_keras_and_tuples
+        for path, tree in trees.items()
+    }
+    found = []
+    for path, tree in trees.items():
+        elsewhere = set().union(*(names for other, names in private.items() if other != path)) - private[path]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls", "super()"):
+                found += [f"{path.name}: {ast.unparse(node)}"] if node.attr in elsewhere else []
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("mmkeras."):
+                found += [f"{path.name}: {name.name}" for name in node.names if name.name in elsewhere]
+    assert not found
+
+
+def test_the_map_of_the_api_names_every_public_name():
+    page = (PACKAGE.parent / "docs" / "api.md").read_text(encoding="utf-8")
+    assert not [name for name in mk.__all__ if not re.search(rf"\bmk\.{name}\b", page)]
+
+
+def test_the_readme_is_short():
+    lines = (PACKAGE.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150 and max(map(len, lines)) <= 160

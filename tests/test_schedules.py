@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 import mmkeras as mk
-from mmkeras.schedules import CosineToEnd, count_steps
+from mmkeras.training.schedules import CosineToEnd, count_steps
 
 
 @pytest.fixture

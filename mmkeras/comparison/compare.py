@@ -162,9 +162,9 @@ def compare(
             trained += 1
             store.add(run)
         left = (time.perf_counter() - started) / max(trained, 1) * (total - number)
-        told = run.get("error") or f"{bench.target.score_name} {run['metric']:.4f}, {run['seconds']:.0f} s"
+        told = run.get("error") or f"{bench.target.measures.score_name} {run['metric']:.4f}, {run['seconds']:.0f} s"
         print(f"[{number}/{total}] {name}, seed {seed}: {told}; about {left / 60:.0f} min left", flush=True)
-    return Comparison(bench.target.score_name, store.runs)
+    return Comparison(bench.target.measures.score_name, store.runs)
 
 
 def _list_candidates(modalities, chosen) -> dict[str, tuple[str, fusions.Fusion, list[str]]]:
@@ -251,7 +251,7 @@ class _Bench:
             kept[order[: round(rate * len(order))]] = False
             inputs[f"{missing}_present"] = inputs[f"{missing}_present"] & kept
         outputs = model.name_outputs(model.predict(inputs, batch_size=256, verbose=0))
-        return self.target.score(outputs, self.truth)
+        return self.target.measures.score(outputs, self.truth)
 
     def measure_latency(self, model) -> float:
         """Milliseconds of one row, the median of several."""

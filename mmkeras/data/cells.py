@@ -159,7 +159,13 @@ def to_file(cell, folder: str | PurePath) -> str | bytes:
 
 
 class Cells:
-    """A kind of cells: how values are read, and which of them are missing."""
+    """A kind of cells: how values are read, and which of them are missing.
+
+    Attributes:
+        name: of the kind.
+    """
+
+    name: str
 
     def convert(self, values: Iterable, folder: str | PurePath) -> list:
         """The cells that the values of a column are; relative paths start from `folder`."""
@@ -181,6 +187,8 @@ class Cells:
 class TextCells(Cells):
     """A cell is a text; one of white space is missing."""
 
+    name = "text"
+
     def convert(self, values, folder):
         return [to_text(value) for value in values]
 
@@ -197,6 +205,8 @@ class TextCells(Cells):
 class ListCells(TextCells):
     """A cell is a tuple of texts; one with nothing but missing texts is missing."""
 
+    name = "list"
+
     def convert(self, values, folder):
         return [to_list(value) for value in values]
 
@@ -206,6 +216,8 @@ class ListCells(TextCells):
 
 class FileCells(Cells):
     """A cell is the path of a file, or its bytes; without a path or a byte it is missing."""
+
+    name = "file"
 
     def convert(self, values, folder):
         return [to_file(value, folder) for value in values]

@@ -27,7 +27,7 @@ def write_report(path: Path, model, test, row_count: int, histories: dict, expor
     """
     predictions = model.predict(model.dataset(test, batch_size=256), verbose=0)
     truth = model.encode_targets(test)
-    (confusions,) = model.target.count_confusions(model.name_outputs(predictions), truth).values()
+    (confusions,) = model.target.measures.count_confusions(model.name_outputs(predictions), truth).values()
     accuracy = results["accuracy"]
     best_alone = max(accuracy["question"], accuracy["image"])
     sections = [

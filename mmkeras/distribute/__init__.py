@@ -2,7 +2,6 @@
 
 from mmkeras._public import expose
 from mmkeras.distribute.cluster import is_chief as is_chief
-from mmkeras.distribute.model import DistributedModel as DistributedModel
 from mmkeras.distribute.strategies import enter as enter
 from mmkeras.distribute.strategies import get as get
 from mmkeras.distribute.strategies import require_one_clock as require_one_clock

@@ -8,7 +8,7 @@ import tensorflow as tf
 from mmkeras.distribute.cluster import read_cluster, wait_for_workers
 
 KINDS = ("auto", "one-device", "mirrored", "multi-worker")
-# On which the overrides of `DistributedModel` were tried with several processes.
+# On which the overrides of `mmkeras.training.TrainedModel` were tried with several processes.
 TESTED_KERAS = ((3, 10), (3, 15))
 
 

@@ -1,18 +1,12 @@
-"""What several workers have to agree on, and what only one of them does."""
+"""What several workers have to agree on."""
 
 import hashlib
 import random
-import tempfile
-from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.callbacks import Backup
-from mmkeras.distribute.cluster import is_chief, read_cluster
-
-_WRITERS = (keras.callbacks.TensorBoard, keras.callbacks.CSVLogger, keras.callbacks.RemoteMonitor)
+from mmkeras.distribute.cluster import read_cluster
 
 
 def has_workers(strategy: tf.distribute.Strategy) -> bool:
@@ -56,42 +50,3 @@ def _gather(strategy, vector):
     run = tf.function(lambda tensor: strategy.run(gather, (tensor,)), autograph=False)
     rows = strategy.experimental_local_results(run(tf.constant(vector)[None]))[0].numpy()
     return rows[:: len(rows) // len(read_cluster().addresses)]  # one replica of each
-
-
-def write_once(callbacks: list, strategy: tf.distribute.Strategy) -> list:
-    """The callbacks, of which those that write files do so in the chief alone.
-
-    Other workers write checkpoints too, because variables are read by all together, but to a folder that is thrown
-    away.
-    """
-    if not has_workers(strategy) or is_chief():
-        return callbacks
-    kept = [callback for callback in callbacks if not isinstance(callback, _WRITERS)]
-    for callback in kept:
-        if isinstance(callback, keras.callbacks.ModelCheckpoint):
-            callback.filepath = str(_make_scratch(callback) / Path(callback.filepath).name)
-        if isinstance(callback, keras.callbacks.BackupAndRestore):
-            _read_then_turn_away(callback)
-        if isinstance(callback, Backup):
-            callback.written_folder = _make_scratch(callback)
-    return kept
-
-
-def _make_scratch(callback):
-    callback._scratch = tempfile.TemporaryDirectory()  # it goes with the callback
-    return Path(callback._scratch.name)
-
-
-def _read_then_turn_away(callback):
-    """A backup that this worker reads where the chief wrote it, and writes elsewhere."""
-    begin = callback.on_train_begin
-
-    def begin_and_turn_away(logs=None):
-        begin(logs)
-        folder = _make_scratch(callback)
-        for name, value in vars(callback).items():
-            if isinstance(value, str) and value.startswith(str(callback.backup_dir)) and name != "backup_dir":
-                setattr(callback, name, str(folder / Path(value).name))
-        callback.backup_dir = str(folder)
-
-    callback.on_train_begin = begin_and_turn_away

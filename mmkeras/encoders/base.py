@@ -9,7 +9,8 @@ from keras import ops
 from mmkeras.encoders.needs import Needs
 from mmkeras.features import Features
 from mmkeras.layers import MaskTokens, ZeroAbsent
-from mmkeras.preprocessing import Preprocessor
+from mmkeras.preprocessing import Places, Preprocessor
+from mmkeras.preprocessing.places import WHOLE
 from mmkeras.representation import Represented
 from mmkeras.weights import assign_weights
 
@@ -28,11 +29,13 @@ class Encoder(Represented):
         units: size of the token vectors and of the pooled vector.
 
     Attributes:
+        token_per_step: whether there is one token for each step of the prepared content: piece, frame, column or item.
         initial_weights: arrays by path, as `mmkeras.weights.list_weights` names them; `build_model` starts from them.
             They belong to the object and not to its configuration: a saved model holds its weights itself.
     """
 
     initial_weights: Mapping[str, np.ndarray] | None = None
+    token_per_step = False
 
     def __init__(self, units: int = 64):
         if units < 1:
@@ -55,6 +58,23 @@ class Encoder(Represented):
         Returns: an encoder; this one stays as it is.
         """
         return self
+
+    def locate(self, preprocessor: Preprocessor, cells: Sequence | None = None) -> Places:
+        """Where each token lies in the content; the whole of it, unless a subclass declares otherwise.
+
+        Args:
+            preprocessor: as for `build_model`.
+            cells: raw cells of the rows, for text, where pieces lie elsewhere in each.
+
+        Raises:
+            ValueError: for text without cells.
+
+        Example:
+
+        >>> mk.encoders.ImageViT(patch_size=8).locate(mk.Image(size=16).preprocessor).starts[0].tolist()
+        [[0, 0], [0, 8], [8, 0], [8, 8]]
+        """
+        return preprocessor.locate(cells) if self.token_per_step else WHOLE
 
     def encode(self, inputs, preprocessor, *length):
         """Symbolic inputs `(batch, *preprocessor.shape)` to tokens, mask and pooled vector, as in `Features`.

@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mmkeras.data import Source, read
-from mmkeras.exporting import saved_model
+from mmkeras.exporting import formats as known_formats
+from mmkeras.exporting import graphs
 from mmkeras.exporting.exact import make_exact
-from mmkeras.exporting.formats import FORMATS, Workplace
+from mmkeras.exporting.formats import Format, Workplace
 from mmkeras.exporting.parity import Artifact, ExportReport, Tolerance, compare
 from mmkeras.exporting.preloaded import stop_scripts
 from mmkeras.exporting.rows import choose_rows
@@ -28,7 +29,7 @@ _PACKAGES = ("mmkeras", "tensorflow", "tensorflow-text", "keras", "tf2onnx", "on
 def export(
     model,
     folder: str | Path,
-    formats: Sequence[str] = tuple(FORMATS),
+    formats: Sequence[str | Format] = tuple(known_formats.DEFAULTS),
     *,
     rows,
     row_count: int = 1024,
@@ -48,9 +49,9 @@ def export(
     Artifacts appear in `folder` only when all are proven, and replace all that an earlier export wrote there.
 
     Args:
-        model: a task.
+        model: a task, a `mk.Backbone` or another `mk.RowModel`.
         folder: where to write.
-        formats: any of the above.
+        formats: any of the above, or objects from `mk.formats`, which take arguments.
         rows: a `Source` or a list of dicts: real rows, best from the test split. Some are used again with a
             modality taken away.
         row_count: how many of them to use, evenly spaced.
@@ -64,7 +65,7 @@ def export(
     Returns: an `ExportReport`.
 
     Raises:
-        TypeError: for a model that has no target.
+        TypeError: for a model that answers no raw rows.
         ValueError: for an unknown format.
         ImportError: when a format needs a package that is not installed.
         ExportError: when a converter or a runtime fails; with the end of its log.
@@ -75,7 +76,7 @@ def export(
         report = mk.export(model, "artifacts", formats=["saved_model", "tflite"], rows=test)
     """
     _check_model(model)
-    _check_formats(formats, tolerances or {})
+    formats = _read_formats(formats, tolerances or {})
     if on_error not in ("report", "raise"):
         raise ValueError(f"`on_error` is 'report' or 'raise'. Received: on_error={on_error!r}")
     folder = Path(folder)
@@ -92,11 +93,11 @@ def export(
         finished.mkdir()
         row_files = proof_rows.write(model.preprocessor, scratch / "rows")
         work = Workplace(model, scratch, proof_rows, row_files, time_limit, on_error)
-        for name in formats:
-            FORMATS[name].begin(work, finished / FORMATS[name].file)
+        for each in formats:
+            each.prepare(work, finished / each.file)
         clock.tell("Graphs of the model: written")
         artifacts = _make_all(formats, work, finished, tolerances or {}, clock)
-        saved_model.write_assets(model, finished, on_error)
+        graphs.write_assets(model, finished, on_error)
         report = ExportReport(
             rows=len(proof_rows),
             missing=proof_rows.count_missing(),
@@ -115,42 +116,55 @@ def export(
 
 
 def _check_model(model):
-    if not isinstance(model, RowModel) or not hasattr(model, "target"):
+    if not isinstance(model, RowModel):
         raise TypeError(
-            "mk.export takes a task, such as mk.Classifier, or a tower of a mk.Retriever (`retriever.towers`). Other "
-            f"Keras models have an `export` of their own. Received: {type(model).__name__}"
+            "mk.export takes a task, such as mk.Classifier, a mk.Backbone, or a tower of a mk.Retriever "
+            "(`retriever.towers`); of a Pretrainer its `backbone`. Other Keras models have an `export` of their own. "
+            f"Received: {type(model).__name__}"
         )
 
 
-def _check_formats(formats, tolerances):
-    if isinstance(formats, str) or not formats or not set(formats) <= set(FORMATS):
-        raise ValueError(f"`formats` is a list of some of {list(FORMATS)}. Received: formats={formats!r}")
-    if not set(tolerances) <= set(formats):
-        raise ValueError(f"`tolerances` names formats that are exported. Received: {list(tolerances)} for {formats!r}")
-    needed = [package for name in formats for package in FORMATS[name].packages]
-    lacking = sorted({package for package in needed if importlib.util.find_spec(package) is None})
-    if lacking:
+def _read_formats(formats, tolerances) -> list[Format]:
+    if isinstance(formats, str | Format) or not formats:
+        raise ValueError(
+            f"`formats` is a list of some of {list(known_formats.DEFAULTS)}. Received: formats={formats!r}"
+        )
+    formats = [known_formats.get(each) for each in formats]
+    names = [each.name for each in formats]
+    for values in (names, [each.file for each in formats]):
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            raise ValueError(f"Each format is exported once. Received twice: {twice}")
+    if not set(tolerances) <= set(names):
+        raise ValueError(f"`tolerances` names formats that are exported. Received: {list(tolerances)} for {names}")
+    needed = {package for each in formats for package in each.packages}
+    if lacking := sorted(package for package in needed if importlib.util.find_spec(package) is None):
         raise ImportError(
-            f"{list(formats)} need packages that are not installed: pip install 'mmkeras[export]'. Missing: {lacking}"
+            f"{names} need packages that are not installed: pip install 'mmkeras[export]'. Missing: {lacking}"
         )
+    return formats
 
 
 def _make_all(formats, work, finished, tolerances, clock):
-    """The artifacts, made side by side: each takes a process at a time."""
+    """The artifacts; those of each class of formats beside those of others."""
+    kinds = {}
+    for each in formats:
+        kinds.setdefault(type(each), {})[finished / each.file] = each
 
-    def make(name):
-        artifact = _make_and_prove(name, work, finished, tolerances)
-        clock.tell(f"{name}: made, run and proven")
-        return artifact
+    def make(kind):
+        artifacts = _make_and_prove(kind, kinds[kind], work, tolerances)
+        for artifact in artifacts:
+            clock.tell(f"{artifact.format}: made, run and proven")
+        return artifacts
 
-    with ThreadPoolExecutor(min(len(formats), os.cpu_count() or 1)) as pool:
-        futures = [pool.submit(make, name) for name in formats]
+    with ThreadPoolExecutor(min(len(kinds), os.cpu_count() or 1)) as pool:
+        futures = [pool.submit(make, kind) for kind in kinds]
         try:
-            return [future.result() for future in futures]
+            made = {artifact.format: artifact for future in futures for artifact in future.result()}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             stop_scripts()
             raise
+    return [made[each.name] for each in formats]
 
 
 class _Clock:
@@ -163,25 +177,30 @@ class _Clock:
         print(f"{time.monotonic() - self._start:6.1f} s  {what}", flush=True)
 
 
-def _make_and_prove(name, work, finished, tolerances):
-    kind = FORMATS[name]
-    target = finished / kind.file
-    kind.convert(work, target)
-    answer, all_outputs = kind.run(work, target)
-    tolerance = tolerances.get(name, kind.tolerance)
-    model = work.model
+def _make_and_prove(kind, formats, work, tolerances):
+    kind.convert(formats, work)
+    runs = kind.run(formats, work)
+    return [
+        _prove(each, target, run, work, tolerances) for (target, each), run in zip(formats.items(), runs, strict=True)
+    ]
+
+
+def _prove(each, target, run, work, tolerances):
+    model, tolerance = work.model, tolerances.get(each.name, each.tolerance)
     expected = _name_back(model, work.rows.expected)
-    all_outputs = [_name_back(model, outputs) for outputs in all_outputs]
-    compared = [compare(name, expected, outputs, tolerance, model.target) for outputs in all_outputs]
+    all_outputs = [_name_back(model, outputs) for outputs in run.outputs]
+    compared = [
+        compare(each.name, expected, outputs, tolerance, model.target, work.rows.tensors) for outputs in all_outputs
+    ]
     return Artifact(
-        format=name,
-        path=kind.file,
+        format=each.name,
+        path=each.file,
         bytes=sum(path.stat().st_size for path in [target, *target.rglob("*")] if path.is_file()),
         max_difference=max(difference for difference, _ in compared),
         agreement=min(agreement for _, agreement in compared),
         metrics=work.rows.measure(model.target, all_outputs[0]),
-        latency_ms=answer["latency_ms"],
-        ops=answer.get("ops", []),
+        latency_ms=run.latency_ms,
+        ops=list(run.ops),
     )
 
 

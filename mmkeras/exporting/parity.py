@@ -102,6 +102,7 @@ def compare(
     received: Mapping[str, np.ndarray],
     tolerance: Tolerance,
     target,
+    tensors: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[float, float]:
     """The largest difference, and the share of rows with the same answer.
 
@@ -111,6 +112,7 @@ def compare(
         received: outputs of the artifact to the same rows.
         tolerance: how far they may be apart.
         target: of the task; says which answers are the same, and the scale of each output.
+        tensors: what the model was fed, by name; None where the target reads none.
 
     Raises:
         ParityError: outside the tolerance; names the row that is furthest off, and both values.
@@ -118,7 +120,9 @@ def compare(
     if not set(expected) <= set(received):
         raise ParityError(f"{format_name} returned {sorted(received)}, the model {sorted(expected)}.")
     outputs = {name: received[name] for name in expected}
-    _check_answers(format_name, {name: received[name] for name in set(received) - set(expected)}, outputs, target)
+    answers = {name: received[name] for name in set(received) - set(expected)}
+    decoded = target.decode_arrays(outputs, tensors) if set(answers) - {ERROR} else {}
+    _check_answers(format_name, answers, decoded)
     furthest = None
     for name in expected:
         found = _find_furthest(format_name, name, expected[name], received[name], target.scale(name))
@@ -136,13 +140,12 @@ def compare(
     return furthest.difference, agreement
 
 
-def _check_answers(format_name, answers, outputs, target):
+def _check_answers(format_name, answers, decoded):
     """What the raw signature decoded of its outputs has to be what the target decodes of them, and no row an error."""
     errors = answers.pop(ERROR, np.array([""]))
     if np.any(errors != ""):
         row = int(np.argmax(errors != ""))
         raise ParityError(f"{format_name} does not answer what the model does. First is row {row}: {errors[row]}.")
-    decoded = target.decode_arrays(outputs) if answers else {}
     if set(answers) != set(decoded):
         raise ParityError(f"{format_name} answers {sorted(answers)}, the model {sorted(decoded)}.")
     for name, own in decoded.items():

@@ -34,10 +34,10 @@ class ProofRows:
 
     def measure(self, target, outputs: dict[str, np.ndarray]) -> dict[str, float]:
         """The metrics of the labeled rows by name; none without labels."""
-        if self.targets is None:
+        if self.targets is None or target.measures is None:
             return {}
         count = len(tf.nest.flatten(self.targets)[0])
-        return target.measure({name: array[:count] for name, array in outputs.items()}, self.targets)
+        return target.measures.measure({name: array[:count] for name, array in outputs.items()}, self.targets)
 
     def count_missing(self) -> dict[str, int]:
         return {name: int(np.sum(~self.tensors[f"{name}_present"])) for name in self.raw}
@@ -65,7 +65,7 @@ def _write_tensor(path, value):
 
 def choose_rows(model, source: Source, row_count: int) -> ProofRows:
     """Up to `row_count` rows, evenly spaced; then some of them again without each modality, and one without any."""
-    source = model._keep_usable(source, stacklevel=3)
+    source = model.keep_usable(source, stacklevel=3)
     source = source.select(np.unique(np.linspace(0, len(source) - 1, min(row_count, len(source)), dtype=int)))
     raw = _add_rows_without(model.load_cells(source))
     prepare = tf.function(model.preprocessor, autograph=False)  # op by op it takes a hundred times as long

@@ -26,7 +26,7 @@ def raw_signature(model, on_error: str = "report") -> tf.types.experimental.Poly
 
     def answer(tensors):
         outputs = model.name_outputs(_call(model, tensors))
-        return {**outputs, **model.target.decode(outputs)}
+        return {**outputs, **model.target.decode(outputs, tensors)}
 
     @tf.function(input_signature=[specs], autograph=False)
     def serve_raw(inputs):
@@ -60,6 +60,7 @@ def _keep(flags, answers):
     """The answers of rows with a flag; NaN, 0 or "" for the others."""
     flags = tf.reshape(flags, [-1] + [1] * (answers.shape.rank - 1))
     nothing = math.nan if answers.dtype.is_floating else "" if answers.dtype == tf.string else 0
+    nothing = False if answers.dtype == tf.bool else nothing
     return tf.where(flags, answers, tf.constant(nothing, answers.dtype))
 
 
@@ -85,20 +86,34 @@ def name_exported(model, outputs) -> dict:
 
 
 def describe(model, on_error: str = "report") -> dict:
-    """Inputs and outputs of both signatures: of the raw inputs the column that each is, of the outputs their names."""
-    tensors = {
-        name: {"shape": list(spec.shape[1:]), "dtype": spec.dtype.name}
-        for name, spec in model.preprocessor.tensor_specs().items()
-    }
-    errors = [ERROR] if on_error == "report" else []
-    outputs = model.name_outputs(keras.tree.map_structure(lambda spec: tf.zeros((1, *spec.shape[1:])), model.output))
-    answers = [*outputs, *model.target.decode(outputs), *errors]
+    """Inputs and outputs of both signatures.
+
+    Of each raw input the column, what kind of cells it holds, and the shape of one row; of each tensor and output shape
+    and dtype of one row.
+    """
+    outputs = model.name_outputs(model.output)
+    zeros = keras.tree.map_structure(_make_zeros, (outputs, model.input))
+    answers = {name: _describe(tensor) for name, tensor in {**outputs, **model.target.decode(*zeros)}.items()}
+    if on_error == "report":
+        answers[ERROR] = {"shape": [], "dtype": "string"}
     return {
         "task": type(model).__name__,
         "columns": list(model.target.columns),
         RAW: {"inputs": model.preprocessor.describe_raw(), "outputs": answers},
-        TENSORS: {"inputs": tensors, "outputs": list(model.exported_names.values())},
+        TENSORS: {
+            "inputs": {name: _describe(spec) for name, spec in model.preprocessor.tensor_specs().items()},
+            "outputs": {model.exported_names[name]: _describe(tensor) for name, tensor in outputs.items()},
+        },
     }
+
+
+def _make_zeros(tensor):
+    return tf.zeros((1, *(size or 1 for size in tensor.shape[1:])), tensor.dtype)
+
+
+def _describe(tensor):
+    """Shape and dtype of one row."""
+    return {"shape": list(tensor.shape[1:]), "dtype": keras.backend.standardize_dtype(tensor.dtype)}
 
 
 def list_assets(model, on_error: str = "report") -> dict[str, str]:

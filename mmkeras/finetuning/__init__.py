@@ -9,6 +9,6 @@ from mmkeras.finetuning.layers import list_blocks as list_blocks
 from mmkeras.finetuning.layers import unfreeze as unfreeze
 from mmkeras.finetuning.unfreezing import GradualUnfreezing as GradualUnfreezing
 from mmkeras.finetuning.unfreezing import LinearProbing as LinearProbing
-from mmkeras.rates import by_part as by_part
+from mmkeras.training import by_part as by_part
 
 __all__, __dir__ = expose(globals())

@@ -13,19 +13,18 @@ import tensorflow as tf
 from keras import ops
 
 from mmkeras.data import Source, media
-from mmkeras.distribute import DistributedModel
 from mmkeras.features import FEATURES
 from mmkeras.finetuning.store import DIGEST, Store
 from mmkeras.pipeline import DatasetOptions, build_dataset
 from mmkeras.pretraining import Pretrainer
 from mmkeras.tasks import Task
-from mmkeras.tasks.planning import plan_fit
+from mmkeras.training import TrainedModel
 from mmkeras.weights import walk_layers
 
 _BATCH = 64  # cells at once
 
 
-class CachedTask(DistributedModel, keras.Model):
+class CachedTask(TrainedModel, keras.Model):
     """The part of a task behind its frozen encoders: what they say of each cell is computed once, and kept on disk.
 
     It shares all layers and the optimizer with the task, so that training it trains the task, many times faster where
@@ -160,10 +159,6 @@ class CachedTask(DistributedModel, keras.Model):
                 start += count
         return store.read(), np.array([store.rows[digest] for digest in digests])
 
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
-        """As that of the task, on what `dataset` gives."""
-        return super().fit(x, y, batch_size, epochs, **plan_fit(self, x, y, batch_size, epochs, kwargs))
-
     def training_callbacks(self):
         """Those of the task."""
         return self.task.training_callbacks()
@@ -171,17 +166,15 @@ class CachedTask(DistributedModel, keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return self.task.compute_loss(x, y, y_pred, sample_weight, training)
 
-    @property
-    def trainable_variables(self):
-        return self._keep_those_of_the_task(super().trainable_variables)
+    def bind_optimizer(self):
+        """It is that of the task, which has bound it."""
 
     @property
-    def trainable_weights(self):
-        return self._keep_those_of_the_task(super().trainable_weights)
-
-    def _keep_those_of_the_task(self, variables):
-        known = {id(variable) for variable in self.task.trainable_variables} if hasattr(self, "_get_task") else None
-        return variables if known is None else [variable for variable in variables if id(variable) in known]
+    def _unused(self):
+        if not hasattr(self, "_get_task"):
+            return frozenset()
+        trained = {id(variable) for variable in self.task.trainable_variables}
+        return frozenset(id(variable) for variable in self.variables if id(variable) not in trained)
 
 
 def _list_tensors(task, names):

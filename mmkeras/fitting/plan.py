@@ -16,8 +16,8 @@ from mmkeras.fitting.groups import cut, find_groups
 from mmkeras.modalities import Modality
 from mmkeras.pipeline import check_rows, keep_usable
 from mmkeras.row_model import adapt_modalities, check_modalities
-from mmkeras.targets import ClassTarget, MultiTarget, NumberTarget, Target, propose_target
-from mmkeras.tasks import Classifier, MultiTask, Regressor, Task
+from mmkeras.targets import ClassTarget, Target, propose_target
+from mmkeras.tasks import Classifier, Task, find_task
 
 # The encoders that are tried where nothing is said, the first of them in any case, the others where there is time.
 ENCODERS = {
@@ -29,7 +29,6 @@ ENCODERS = {
     "History": ("gru", "transformer"),
 }
 FUSIONS = ("gated", "mean_logits", "cross_attention")
-_TASKS = {ClassTarget: Classifier, NumberTarget: Regressor, MultiTarget: MultiTask}
 _FEWEST_ROWS = 20
 _RARE = 1 / 3  # of two classes: below it accuracy says little
 _BATCHES = {1_500: 16, 8_000: 32, 20_000: 64}  # rows up to which a batch has so many; small data needs more steps
@@ -112,7 +111,7 @@ def make_plan(
     proposals = _propose(source, target, [*ignore] + ([group] if group else []))
     target, target_why, target_doubts = _choose_target(source, target, proposals)
     doubts += target_doubts
-    task = _TASKS[type(target)]
+    task = find_task(target)
     decisions.append(Decision("task", f"mk.{task.__name__}", target_why))
     epochs = _choose_epochs(len(source))
     if modalities is None:
@@ -185,9 +184,7 @@ def _propose(source, target, ignore):
 
 def _choose_target(source, target, proposals):
     if isinstance(target, Target):
-        if type(target) not in _TASKS:
-            known = ", ".join(kind.__name__ for kind in _TASKS)
-            raise TypeError(f"mk.fit predicts what {known} of `mk.targets` say. Received: target={target!r}")
+        find_task(target)
         return type(target).from_config(target.get_config()), "as given", ()
     proposal = propose_target(source, target, proposals)
     return proposal.target, "; ".join(proposal.why), proposal.doubts
@@ -291,7 +288,8 @@ def _set_apart(usable, validation, proposals, group, target, modalities, seed):
 
 def _choose_metric(metric, target, validation):
     truth = target.encode(validation.values(target.columns))
-    known = {target.score_name, *target.measure_all(target.answer_constantly(truth), truth)}
+    measures = target.measures
+    known = {measures.score_name, *measures.measure_all(measures.answer_constantly(truth), truth)}
     if metric is not None:
         if metric not in known:
             raise ValueError(f"`metric` is one of {sorted(known)}.{suggest(metric, known)} Received: metric={metric!r}")
@@ -301,7 +299,7 @@ def _choose_metric(metric, target, validation):
         if 0 < rarer < _RARE:
             return "auroc", f"the rarer of the two classes has {rarer:.0%} of the rows, so accuracy would say little"
     told = {"accuracy": "the share of right answers", "r2_score": "the share of the variance that is told"}
-    return target.score_name, told.get(target.score_name, "the mean over the targets")
+    return measures.score_name, told.get(measures.score_name, "the mean over the targets")
 
 
 def _have_media(modalities):

@@ -78,7 +78,7 @@ def make_report(plan: Plan, trainer: Trainer, search: Search, best: Trial) -> Fi
     """The report of a search that is over."""
     model, target = trainer.models[best.name], plan.target
     outputs = trainer.outputs[best.name]
-    errors = target.measure_errors(outputs, trainer.truth)
+    errors = target.measures.measure_errors(outputs, trainer.truth)
     worst = np.argsort(-errors, kind="stable")[:_WORST]
     return FitReport(
         decisions=plan.decisions,
@@ -89,8 +89,8 @@ def make_report(plan: Plan, trainer: Trainer, search: Search, best: Trial) -> Fi
         evaluation=evaluate(model, trainer.make_validation(model)),
         worst=_list_rows(plan, outputs, errors, worst),
         thumbnails=_make_thumbnails(plan, worst),
-        calibration=target.calibrate(outputs, trainer.truth),
-        residuals=target.list_residuals(outputs, trainer.truth),
+        calibration=target.measures.calibrate(outputs, trainer.truth),
+        residuals=target.measures.list_residuals(outputs, trainer.truth),
         curves={trial.name: trial.history for trial in search.trials if trial.history},
         problems=plan.problems,
         rows=(len(plan.train), len(plan.validation)),

@@ -11,13 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras import callbacks
 from mmkeras.distribute import enter
 from mmkeras.fitting.plan import Plan
 from mmkeras.metrics import is_lower_better
 from mmkeras.pipeline import Cache
 from mmkeras.targets import MultiTarget
 from mmkeras.tasks import Task
+from mmkeras.training import callbacks
 
 _SHORT = 0.25  # share of the epochs after the first in which the rate falls to 0 for the second time
 _FEWEST_STEPS = 5  # that say how long an epoch takes
@@ -79,7 +79,7 @@ class Trainer:
         self.plan, self.seed, self.strategy = plan, seed, strategy
         self.cache = Cache() if keep_cells else False
         self.truth = plan.target.encode(plan.validation.values(plan.target.columns))
-        self.constant = self.measure(plan.target.answer_constantly(self.truth))
+        self.constant = self.measure(plan.target.measures.answer_constantly(self.truth))
         self.models: dict[str, Task] = {}
         self.outputs: dict[str, dict] = {}
         self._rows: dict[str, tuple] = {}
@@ -159,9 +159,9 @@ class Trainer:
         target, truth = self.plan.target, self.truth
         if rows is not None:
             outputs, truth = keras.tree.map_structure(lambda array: array[rows], (dict(outputs), truth))
-        if self.plan.metric == target.score_name:
-            return target.score(outputs, truth)
-        return target.measure_all(outputs, truth)[self.plan.metric]
+        if self.plan.metric == target.measures.score_name:
+            return target.measures.score(outputs, truth)
+        return target.measures.measure_all(outputs, truth)[self.plan.metric]
 
     def advantage(self, score: float, other: float) -> float:
         """How much better one value of the metric is than another."""

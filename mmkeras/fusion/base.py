@@ -16,9 +16,9 @@ class Fusion(keras.layers.Layer):
     Fusions of the feature level and of the model level join what encoders give, and a head reads the result. Those of
     the decision level (`DecisionFusion`) join what heads say of each modality alone.
 
-    A subclass names in `reads` the Features that it uses, says in `passes_on` whether those of a modality come out as
-    they went in, and in `needs_classes` whether it can only join answers that are classes. Modalities are taken in the
-    order of their names, so the order of the dict does not matter.
+    A subclass names in `feature_keys` the Features that it uses, declares in `passes_on` whether those of a modality
+    come out as they went in, and in `needs_classes` whether it can only join answers that are classes. Modalities are
+    taken in the order of their names, so the order of the dict does not matter.
 
     Args:
         units: size of the fused vectors.
@@ -33,7 +33,7 @@ class Fusion(keras.layers.Layer):
         tokens, other fusions pass it on. Content of an absent modality is zero there.
     """
 
-    reads = FEATURES
+    feature_keys = FEATURES
     passes_on = True
     needs_classes = False
 
@@ -48,11 +48,11 @@ class Fusion(keras.layers.Layer):
 
     def build(self, features_shape):
         for name, shapes in sorted(features_shape.items()):
-            if lacking := [key for key in self.reads if key not in shapes]:
+            if lacking := [key for key in self.feature_keys if key not in shapes]:
                 raise ValueError(
-                    f"{type(self).__name__} reads {list(self.reads)} of each modality, and the encoder of '{name}' "
-                    f"gives no {' and no '.join(lacking)}. Fusions of the feature and of the decision level read "
-                    f"{['pooled', 'present']}. Received: {sorted(shapes)}"
+                    f"{type(self).__name__} reads {list(self.feature_keys)} of each modality, and the encoder of "
+                    f"'{name}' gives no {' and no '.join(lacking)}. Fusions of the feature and of the decision level "
+                    f"read {['pooled', 'present']}. Received: {sorted(shapes)}"
                 )
         self.names = sorted(features_shape)
         self.build_fusion({name: features_shape[name] for name in self.names})
@@ -84,15 +84,15 @@ class Fusion(keras.layers.Layer):
 
         Args:
             outputs: what `join` gave.
-            head: a layer from Features to logits `(batch, units)`, of which it says by `reads` which it takes: those of
-                all modalities together, `"fused"`, those of one, by its name, or `"all"` that `join` gave.
+            head: a `Head`, whose `source` names what it reads: the Features of all modalities together, `"fused"`,
+                those of one, by its name, or `"all"` that `join` gave.
             encoded: where the logits of each modality alone are wanted too, for losses of their own: dict from modality
-                name to its Features before the fusion.
+                name to its Features before the fusion. A head that answers for tokens has none.
 
         Returns: the logits, and a dict from modality name to the logits of the modality alone, empty without `encoded`.
         """
-        logits = head(_select(outputs, head.reads))
-        return logits, connect_branches(encoded, head) if encoded else {}
+        logits = head(select_source(outputs, head.source))
+        return logits, connect_branches(encoded, head) if encoded and not head.per_token else {}
 
     def get_config(self):
         return {
@@ -109,13 +109,13 @@ def connect_branches(features, head):
     for name, modality in sorted(features.items()):
         branch_head = type(head).from_config({**head.get_config(), "name": f"{head.name}-{name}"})
         alone = {"fused": modality, "modalities": {name: modality}}
-        branches[name] = branch_head(_select(alone, head.reads if head.reads in WHOLE else name))
+        branches[name] = branch_head(select_source(alone, head.source if head.source in WHOLE else name))
     return branches
 
 
-def _select(outputs, reads):
-    """The part of what a fusion gave that a head reads."""
-    return {**outputs["modalities"], "fused": outputs["fused"], "all": outputs}[reads]
+def select_source(outputs, source: str):
+    """The part of what a fusion gave that a head of this source reads."""
+    return {**outputs["modalities"], "fused": outputs["fused"], "all": outputs}[source]
 
 
 def zero_absent(features, present) -> Features:

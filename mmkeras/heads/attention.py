@@ -36,7 +36,7 @@ class AttentionHead(Head):
     """
 
     feature_keys = ("pooled", "tokens", "mask")
-    reads = "all"
+    source = "all"
 
     def __init__(self, units: Sequence[int], hidden_units=64, dropout=0.0, **kwargs):
         super().__init__(list(units), hidden_units, dropout, **kwargs)

@@ -2,7 +2,18 @@ import keras
 
 
 class Head(keras.layers.Layer):
-    """Base of the heads: their dense layer with ReLU, their dropout and their arguments. See `DenseHead` for these."""
+    """Base of the heads: their dense layer with ReLU, their dropout and their arguments. See `DenseHead` for these.
+
+    Attributes:
+        source: what it reads: `"fused"`, `"all"` that a backbone gives, or the name of an input.
+        feature_keys: which of the Features.
+        per_token: whether it gives logits for each token of its source, `(batch, length, units)`, and not for the row,
+            `(batch, units)`. Decision-level fusions refuse such heads, and losses of single modalities leave them out.
+    """
+
+    source = "fused"
+    feature_keys = ("pooled",)
+    per_token = False
 
     def __init__(self, units, hidden_units=64, dropout=0.0, **kwargs):
         super().__init__(**kwargs)

@@ -11,7 +11,7 @@ class DenseHead(Head):
         units: how many logits.
         hidden_units: units of the first dense layer; 0 to leave it out, for a linear probe.
         dropout: share of its outputs that is dropped in training.
-        reads: `"fused"`, or the name of a modality, of which it then takes the Features after the fusion.
+        source: `"fused"`, or the name of a modality, of which it then takes the Features after the fusion.
 
     Call arguments:
         features: `Features`; only `pooled` `(batch, dim)` is read.
@@ -25,11 +25,9 @@ class DenseHead(Head):
     [2, 3]
     """
 
-    feature_keys = ("pooled",)
-
-    def __init__(self, units, hidden_units=64, dropout=0.0, reads="fused", **kwargs):
+    def __init__(self, units, hidden_units=64, dropout=0.0, source="fused", **kwargs):
         super().__init__(units, hidden_units, dropout, **kwargs)
-        self.reads = reads
+        self.source = source
         self.logits = keras.layers.Dense(units, dtype="float32", name="logits")
 
     def build(self, features_shape):
@@ -43,4 +41,4 @@ class DenseHead(Head):
         return keras.KerasTensor((features["pooled"].shape[0], self.units), dtype="float32")
 
     def get_config(self):
-        return {**super().get_config(), "reads": self.reads}
+        return {**super().get_config(), "source": self.source}

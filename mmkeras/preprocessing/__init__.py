@@ -6,6 +6,7 @@ from mmkeras.preprocessing.base import to_strings as to_strings
 from mmkeras.preprocessing.history import HistoryPreprocessor as HistoryPreprocessor
 from mmkeras.preprocessing.image import ImagePreprocessor as ImagePreprocessor
 from mmkeras.preprocessing.native_audio import decode_audio_native as decode_audio_native
+from mmkeras.preprocessing.places import Places as Places
 from mmkeras.preprocessing.tabular import TabularPreprocessor as TabularPreprocessor
 from mmkeras.preprocessing.tensorflow_io import SpecAugment as SpecAugment
 from mmkeras.preprocessing.tensorflow_io import can_decode_natively as can_decode_natively

@@ -10,6 +10,7 @@ import tensorflow as tf
 from mmkeras.data.cells import TEXT, Cells, Unreadable
 from mmkeras.data.names import name_uniquely
 from mmkeras.data.report import Finding
+from mmkeras.preprocessing.places import WHOLE, Places
 from mmkeras.representation import Represented
 
 NOT_UNICODE = "not Unicode text"
@@ -54,6 +55,10 @@ class Preprocessor(Represented):
     def adapt(self, cells: Sequence):
         """Learns from the cells of the training rows what was not given."""
 
+    def cell_kinds(self) -> list[str]:
+        """For each column what its cells are: `"text"`, `"number"`, `"date"`, `"list"` or `"file"`."""
+        return [self.cells.name] * max(1, len(self.parts))
+
     def tensor_specs(self) -> dict[str, tf.TensorSpec]:
         """Shape and dtype, of one row, of what an encoder is fed: `content`, `present`, and perhaps `length`."""
         specs = {"content": tf.TensorSpec(self.shape, self.dtype), "present": tf.TensorSpec((), tf.bool)}
@@ -95,6 +100,17 @@ class Preprocessor(Represented):
     def prepare_batch(self, batch):
         """A batch of raw cells, or of what `prepare_cell` returned, to what the model is fed: `(batch, *shape)`."""
         return batch
+
+    def locate(self, cells: Sequence | None = None) -> Places:
+        """Where the steps of the content lie, along the first axis of `shape`.
+
+        Args:
+            cells: of the rows, for a preprocessor whose steps lie elsewhere in each, as those of a text.
+
+        Raises:
+            ValueError: when it takes cells, and there are none.
+        """
+        return WHOLE
 
     def find_errors(self, batch):
         """The one rule for which raw cells are of no use: that of the check, and of the raw signature.
@@ -314,13 +330,19 @@ class RowPreprocessor:
                 specs[column] = tf.TensorSpec((None, *shape), tf.string, name=column)
         return specs
 
-    def describe_raw(self) -> dict[str, dict[str, str]]:
-        """For each string of `raw_specs` the input and the column that it is."""
-        return {
-            raw_name: {"input": name, "column": column}
-            for name, raw_names in self.raw_names.items()
-            for raw_name, column in zip(raw_names, self.columns[name], strict=True)
-        }
+    def describe_raw(self) -> dict[str, dict]:
+        """For each string of `raw_specs` the input and the column that it is, the `kind` of its cells, of files the
+        `media_type`, and the shape of one row.
+        """
+        described, specs = {}, self.raw_specs()
+        for name, preprocessor in self.preprocessors.items():
+            columns = zip(self.raw_names[name], self.columns[name], preprocessor.cell_kinds(), strict=True)
+            for raw_name, column, kind in columns:
+                described[raw_name] = {"input": name, "column": column, "kind": kind}
+                if preprocessor.media_type:
+                    described[raw_name]["media_type"] = preprocessor.media_type
+                described[raw_name]["shape"] = list(specs[raw_name].shape[1:])
+        return described
 
     def join_columns(self, inputs: dict) -> dict:
         """String tensors as in `raw_specs` to the rows that `__call__` takes."""

@@ -12,6 +12,7 @@ from mmkeras.data.numbers import LARGEST, parse_number, parse_numbers
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.lookup import learn_values, make_table
+from mmkeras.preprocessing.places import cut_evenly
 
 PADDING, UNKNOWN = 0, 1
 GAP_BUCKETS = 32
@@ -58,6 +59,9 @@ class HistoryPreprocessor(Preprocessor):
         self.parts = ("items", "times") if times else ()
         self._table = None
         self._known = None  # the items as a set
+
+    def locate(self, cells=None):
+        return cut_evenly("items", self.sequence_length, 1, self.sequence_length)
 
     @property
     def raw_shape(self):

@@ -21,6 +21,7 @@ from mmkeras.preprocessing.normalization import (
     learn_statistics,
     normalize,
 )
+from mmkeras.preprocessing.places import cut_evenly
 
 _DATE_FEATURES = ("day", "weekday_sin", "weekday_cos", "season_sin", "season_cos")
 _NO_NUMBER, _NO_DATE = "not a number", "not a date"
@@ -87,6 +88,12 @@ class TabularPreprocessor(Preprocessor):
             raise ValueError(f"Columns normalized by their quantiles need `quantiles` beside `statistics`: {lacking}.")
         self._tables = None
         self._known = None  # the vocabularies as sets
+
+    def locate(self, cells=None):
+        return cut_evenly("columns", len(self.parts), 1, len(self.parts))
+
+    def cell_kinds(self):
+        return ["number"] * len(self.numbers) + ["text"] * len(self.categories) + ["date"] * len(self.dates)
 
     def _read_normalization(self, given):
         """A name for all numbers, or a dict, to the names by column that are known so far."""

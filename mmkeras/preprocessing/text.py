@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
+from mmkeras.preprocessing.places import Places
 from mmkeras.preprocessing.tokenizers import RESERVED_TOKENS, SentencePiece, Tokenizer
 
 _MEASURED = 1000  # texts at once; of more, the SentencePiece of TensorFlow Text 2.16 may end the process
@@ -106,6 +107,28 @@ class TextPreprocessor(Preprocessor):
             longest = int(self._measure_all(texts)[1].max())
             most = self.max_sequence_length or self.tokenizer.longest_learned
             self.sequence_length = min(longest + self._added_count, most)
+
+    def locate(self, cells=None):
+        if cells is None:
+            raise ValueError("The pieces of each text lie elsewhere in it: locate(preprocessor, cells).")
+        parts = [cells[start : start + _MEASURED] for start in range(0, len(cells), _MEASURED)]
+        found = [self.compile(self.locate_pieces)(tf.constant(part)) for part in parts]
+        starts, ends = (np.concatenate(part)[..., np.newaxis] for part in zip(*found, strict=True))
+        return Places("characters", starts, ends)
+
+    def locate_pieces(self, batch):
+        """Where the pieces of texts `(batch,)` begin and end, in characters, int32 `(batch, sequence_length)` each.
+
+        Added pieces are empty, before and behind the text, and so is padding.
+        """
+        self._require_adapted()
+        _, offsets = self.tokenizer.tokenize(batch, offsets=True)
+        most = self.sequence_length - self._added_count
+        lengths = tf.strings.length(batch, "UTF8_CHAR")[:, tf.newaxis]
+        before = [] if self.start_token is None else [tf.zeros_like(lengths)]
+        behind = [] if self.end_token is None else [lengths]
+        joined = [tf.concat([*before, part[:, :most], *behind], axis=1) for part in offsets]
+        return tuple(part.to_tensor(0, shape=(None, self.sequence_length)) for part in joined)
 
     def prepare_batch(self, batch):
         self._require_adapted()

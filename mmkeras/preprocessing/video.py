@@ -7,6 +7,7 @@ from mmkeras.data.cells import FILE
 from mmkeras.data.report import Finding
 from mmkeras.preprocessing.base import Preprocessor
 from mmkeras.preprocessing.image import ImagePreprocessor
+from mmkeras.preprocessing.places import cut_evenly
 
 _IN_A_VIDEO = " in a video"
 
@@ -72,6 +73,9 @@ class VideoPreprocessor(Preprocessor):
     @property
     def shape(self):
         return (self.frames, *self.image.shape)
+
+    def locate(self, cells=None):
+        return cut_evenly("frames", self.frames, 1, self.frames)
 
     def prepare_cell(self, cell):
         given = tf.boolean_mask(cell, tf.strings.length(cell) > 0)

@@ -54,7 +54,7 @@ class MaskedModality(PairObjective):
         return self.input, "told"
 
     def used_features(self, backbone):
-        return {name: {*backbone.fusion.reads, "pooled", "present"} for name in backbone.encoders}
+        return {name: {*backbone.fusion.feature_keys, "pooled", "present"} for name in backbone.encoders}
 
     def needs_row(self, present):
         return present[self.input] and sum(present.values()) > 1

@@ -83,7 +83,7 @@ class Matching(Objective):
         self.one, self.other = one, other
 
     def used_features(self, backbone):
-        return {name: {*backbone.fusion.reads, "present"} for name in backbone.encoders}
+        return {name: {*backbone.fusion.feature_keys, "present"} for name in backbone.encoders}
 
     def connect(self, backbone, connected):
         if "fused" not in backbone.output:

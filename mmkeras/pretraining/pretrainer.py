@@ -10,7 +10,7 @@ import tensorflow as tf
 from mmkeras.backbone import Backbone
 from mmkeras.data import Source
 from mmkeras.data.names import refuse_unknown
-from mmkeras.distribute import DistributedModel, enter
+from mmkeras.distribute import enter
 from mmkeras.distribute.replicas import count_replicas, divide_sums
 from mmkeras.distribute.strategies import require_same_strategy
 from mmkeras.features import FEATURES
@@ -19,15 +19,12 @@ from mmkeras.pipeline import DatasetOptions
 from mmkeras.pretraining.base import Objective
 from mmkeras.pretraining.gradient_caching import train_in_parts
 from mmkeras.pretraining.watch import Watch
-from mmkeras.schedules import CosineToEnd
-from mmkeras.state import apply_state, read_state
-from mmkeras.tasks.planning import plan_fit
-from mmkeras.trained import TrainsBackbone
-from mmkeras.weights import walk_layers
+from mmkeras.training import TrainedModel
+from mmkeras.training.schedules import CosineToEnd
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class Pretrainer(DistributedModel, TrainsBackbone, keras.Model):
+class Pretrainer(TrainedModel, keras.Model):
     """Trains a backbone on rows without labels, by one objective or the weighted sum of several.
 
     `fit` it, and build a task on `pretrainer.backbone`, which it shares. Heads that only the objectives need stay with
@@ -87,9 +84,8 @@ class Pretrainer(DistributedModel, TrainsBackbone, keras.Model):
         self.rows_at_once = rows_at_once
         self._objectives = tuple(objectives)
         self.used_features = MappingProxyType(_find_used(backbone, objectives))
-        self._unused = _find_unused(backbone, objectives, self.used_features)
         self._sums = {name: keras.metrics.Mean(name) for name in self._list_metrics()}
-        self._prepare_replicas()
+        self.prepare_training(_find_unused(backbone, objectives, self.used_features))
 
     @property
     def objectives(self) -> list[Objective]:
@@ -161,7 +157,7 @@ class Pretrainer(DistributedModel, TrainsBackbone, keras.Model):
         """
         options = DatasetOptions(batch_size=batch_size, **options)  # before the files are read
         source, _ = self.training_rows(source, batch_size)
-        return self.backbone._make_dataset(source, None, options)
+        return self.backbone.make_dataset(source, None, options)
 
     def training_rows(self, source: Source, batch_size: int) -> tuple[Source, None]:
         several = [each.name for each in self.objectives if each.needs_several_rows]
@@ -181,7 +177,7 @@ class Pretrainer(DistributedModel, TrainsBackbone, keras.Model):
         Raises:
             ValueError: when none is left.
         """
-        source = self.backbone._keep_usable(source, stacklevel=4)
+        source = self.backbone.keep_usable(source, stacklevel=4)
         present = {}
         for name, modality in self.backbone.modalities.items():
             present[name] = [not modality.preprocessor.is_empty(cell) for cell in modality.read(name, source)]
@@ -202,38 +198,15 @@ class Pretrainer(DistributedModel, TrainsBackbone, keras.Model):
             )
         return source.select(kept)
 
-    def compile(self, optimizer="adam", **kwargs):
-        """Keras's, without a loss: the objectives say it."""
-        if given := [key for key in ("loss", "metrics", "weighted_metrics", "loss_weights") if kwargs.get(key)]:
+    def prepare_compile(self, arguments):
+        if given := [key for key, value in arguments.items() if value]:
             raise ValueError(f"The objectives of a Pretrainer say what is learned and measured. Received: {given}")
-        self._refuse_on_replicas(optimizer, None, kwargs.get("jit_compile"))
         if self.rows_at_once is not None and self.distribute_strategy.num_replicas_in_sync > 1:
             raise ValueError(
                 "Gradients are cached on one device; several divide a batch among them already. "
                 f"Received: rows_at_once={self.rows_at_once}, {self.distribute_strategy.num_replicas_in_sync} replicas"
             )
-        with self.distribute_strategy.scope():
-            super().compile(self._adopt(optimizer), **kwargs)
-        self._clip_on_replicas()
-
-    def compile_from_config(self, config):
-        """Keras's, which leaves out models with a `compile` of their own."""
-        with self.distribute_strategy.scope():
-            self.compile(keras.saving.deserialize_keras_object(config["optimizer"]))
-            if self.optimizer is not None and self.built:
-                self.optimizer.build(self.trainable_variables)
-
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
-        """Keras's, on what `dataset` gives.
-
-        Warns when the vectors of an input are all alike.
-
-        Raises:
-            ValueError: names the batch after which the loss is no finite number, and the inputs that hold such; when no
-                row of an epoch counted.
-        """
-        self._require_own_strategy("fit")
-        return super().fit(x, y, batch_size, epochs, **plan_fit(self, x, y, batch_size, epochs, kwargs))
+        return arguments
 
     def train_step(self, data):
         if self.rows_at_once is None:
@@ -265,29 +238,8 @@ class Pretrainer(DistributedModel, TrainsBackbone, keras.Model):
             names += [f"{objective.name}_{name}" for name in (*own, "counted")]
         return names
 
-    def get_config(self):
-        # Not chained to the base, which would describe the functional graph; the parts describe it better.
-        inside = dict(walk_layers(self.backbone))
-        state = {path: changed for path, changed in read_state(self).items() if path not in inside}
-        return {
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "objectives": [keras.saving.serialize_keras_object(each) for each in self.objectives],
-            "rows_at_once": self.rows_at_once,
-            "name": self.name,
-            "state": state,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        deserialize = keras.saving.deserialize_keras_object
-        pretrainer = cls(
-            deserialize(config["backbone"], custom_objects),
-            [deserialize(each, custom_objects) for each in config["objectives"]],
-            config["rows_at_once"],
-            config["name"],
-        )
-        apply_state(pretrainer, {**read_state(pretrainer), **config["state"]})
-        return pretrainer
+    def list_parts(self):
+        return {"backbone": self.backbone, "objectives": self.objectives, "rows_at_once": self.rows_at_once}
 
 
 def _check_objectives(objectives):
@@ -314,9 +266,9 @@ def _find_used(backbone, objectives):
 
 
 def _find_unused(backbone, objectives, used):
-    """The ids of the weights of the backbone that no objective reads."""
+    """The weights of the backbone that no objective reads."""
     unused = backbone.find_unused(used)
     if not any(objective.reads_fused for objective in objectives):
         encoders = {id(weight) for encoder in backbone.encoders.values() for weight in encoder.weights}
         unused += [weight for weight in backbone.weights if id(weight) not in encoders]
-    return frozenset(map(id, unused))
+    return unused

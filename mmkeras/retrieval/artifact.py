@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.exporting.child import TENSORFLOW, run_script
+from mmkeras.exporting.graphs import OPTIONS
 from mmkeras.exporting.parity import ParityError
 from mmkeras.exporting.rows import write_cells
-from mmkeras.exporting.saved_model import OPTIONS
 from mmkeras.exporting.scratch import open_scratch, put_in_place
 from mmkeras.exporting.signatures import raw_signature
 from mmkeras.retrieval.ranking import find_top_of_some
@@ -29,14 +29,15 @@ def write_search(retriever, folder: Path, source, top: int):
     module = tf.Module()
     # As variables, for constants are a part of the graph, which holds no more than 2 GB.
     module.index = {
-        name: [tf.Variable(part, trainable=False) for part in parts] for name, parts in retriever._parts.items()
+        name: [tf.Variable(part, trainable=False) for part in parts]
+        for name, parts in retriever.indexed_vectors.items()
     }
     for name, tower in retriever.towers.items():
         embed = raw_signature(tower)
         signatures[f"embed_{name}"] = embed
         other = next(each for each in retriever.pair if each != name)
         if other in module.index:
-            rows = tf.constant(retriever._rows[other])
+            rows = tf.constant(retriever.indexed_rows[other])
             signatures[f"search_by_{name}"] = _make_search(tower, embed, rows, module.index[other], top)
     module.weights = [variable.value for tower in retriever.towers.values() for variable in tower.variables]
     module.tables = {
@@ -65,7 +66,7 @@ def _prove(retriever, path, source, top):
     """Every signature of a search on some rows that have its modality."""
     for name, tower in retriever.towers.items():
         other = next(each for each in retriever.pair if each != name)
-        if other not in retriever._parts:
+        if other not in retriever.indexed_vectors:
             continue
         part = source.select(np.unique(np.linspace(0, len(source) - 1, min(_PROOF_ROWS, len(source)), dtype=int)))
         part = part.with_columns(tower.columns)

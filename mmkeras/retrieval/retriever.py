@@ -38,6 +38,8 @@ class Retriever:
     Attributes:
         towers: dict from name to `Tower`.
         source: the rows of the index; None before there is one.
+        indexed_rows: by name of a modality the indices in `source` of the rows that have it.
+        indexed_vectors: by name their vectors, cut in parts.
 
     Raises:
         ValueError: for inputs that are not paired, or whose vectors differ in size.
@@ -78,7 +80,7 @@ class Retriever:
                 f"mk.pretraining.Contrastive. Received: {sizes}"
             )
         self.source = None
-        self._rows, self._parts, self._digest = {}, {}, None
+        self.indexed_rows, self.indexed_vectors, self._digest = {}, {}, None
 
     def embed(self, source: Source | Sequence[Mapping], name: str, batch_size: int = 256) -> np.ndarray:
         """The vectors of one modality, `(rows, units)`, float32; 0 for rows that lack it.
@@ -87,13 +89,13 @@ class Retriever:
             ValueError: names a cell that cannot be read.
         """
         source = _read(source)
-        self.towers[self._require(name)]._check_answerable(source)
+        self.towers[self._require(name)].require_answerable(source)
         return self._embed(source, name, batch_size)
 
     def _embed(self, source, name, batch_size):
         """The same of rows that are known to be usable."""
         tower = self.towers[name]
-        batches = tower._make_dataset(source, None, DatasetOptions(batch_size=batch_size))
+        batches = tower.make_dataset(source, None, DatasetOptions(batch_size=batch_size))
         return tower.predict(batches, verbose=0)
 
     def index(self, source: Source | Sequence[Mapping], batch_size: int = 256):
@@ -128,8 +130,8 @@ class Retriever:
         self._set_index(source, vectors, rows)
 
     def _set_index(self, source, vectors, rows):
-        self.source, self._rows = source, rows
-        self._parts = {name: cut(array) for name, array in vectors.items()}
+        self.source, self.indexed_rows = source, rows
+        self.indexed_vectors = {name: cut(array) for name, array in vectors.items()}
         self._digest = self._hash_weights()
 
     def search(
@@ -159,10 +161,10 @@ class Retriever:
         vectors = self.embed(source.with_columns(self.towers[by].columns), by)
         if len(empty := np.flatnonzero(~np.any(vectors != 0, axis=1))):
             raise ValueError(f"{source.name}: these queries have no '{by}': {source.row_numbers[empty][:10].tolist()}")
-        scores, places = find_top(vectors, self._parts[among], top)
+        scores, places = find_top(vectors, self.indexed_vectors[among], top)
         cells = self.source.table
         found = []
-        for query_scores, query_places in zip(scores, self._rows[among][places], strict=True):
+        for query_scores, query_places in zip(scores, self.indexed_rows[among][places], strict=True):
             hits = zip(query_places.tolist(), query_scores.tolist(), strict=True)
             found.append([{"index": i, "score": score, "row": cells.iloc[i].to_dict()} for i, score in hits])
         return found
@@ -196,10 +198,10 @@ class Retriever:
         Raises:
             ValueError: without an index.
         """
-        self._require_index(next(iter(self._parts), None))
+        self._require_index(next(iter(self.indexed_vectors), None))
         facts = {"weights": self._digest, "rows": self._hash_rows(self.source), "pair": self.pair}
-        arrays = {f"vectors/{name}": np.concatenate(parts) for name, parts in self._parts.items()}
-        arrays |= {f"rows/{name}": rows for name, rows in self._rows.items()}
+        arrays = {f"vectors/{name}": np.concatenate(parts) for name, parts in self.indexed_vectors.items()}
+        arrays |= {f"rows/{name}": rows for name, rows in self.indexed_rows.items()}
         with replacing(Path(path)) as scratch, scratch.open("wb") as file:
             np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
 
@@ -247,7 +249,7 @@ class Retriever:
         for name, tower in self.towers.items():
             own = source.with_columns(tower.columns)
             reports[name] = export(tower, Path(folder) / name, **formats, rows=own, **options)
-        if self._parts and "saved_model" in formats.get("formats", ["saved_model"]):
+        if self.indexed_vectors and "saved_model" in formats.get("formats", ["saved_model"]):
             write_search(self, Path(folder) / "search", source, top)
         return reports
 
@@ -257,8 +259,8 @@ class Retriever:
         return name
 
     def _require_index(self, among):
-        if among not in self._parts:
-            have = f"It has {sorted(self._parts)}." if self._parts else "There is none yet."
+        if among not in self.indexed_vectors:
+            have = f"It has {sorted(self.indexed_vectors)}." if self.indexed_vectors else "There is none yet."
             raise ValueError(f"There is no index of '{among}' to search: retriever.index(rows) makes one. {have}")
         if self._digest != self._hash_weights():
             raise ValueError("The weights have changed since the rows were indexed: call retriever.index(rows) again.")

@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from mmkeras.data import Source
 from mmkeras.data.names import name_uniquely
 from mmkeras.modalities import Modality
 from mmkeras.row_model import RowModel, make_preprocessor
@@ -49,7 +48,7 @@ class Tower(RowModel):
         name: of the model.
 
     Attributes:
-        input_name, target, exported_names: what it reads, and what it gives, as tasks say it.
+        input_name: as `input`.
     """
 
     def __init__(
@@ -71,24 +70,11 @@ class Tower(RowModel):
         name_of_output = name_uniquely("vector", inputs)
         output = UnitVector(name=name_of_output)(vector, features["present"])
         super().__init__(inputs=inputs, outputs=output, name=name)
-        self._set_modalities(modalities)
+        self.set_row_parts(modalities, VectorTarget(output.shape[-1]))
         self.input_name = input
         self.encoder = encoder
         self.policy = policy
         self.projection = list(projection)
-        self.target = VectorTarget(output.shape[-1])
-        self.exported_names = {"vector": name_of_output}
-
-    def name_outputs(self, outputs) -> dict:
-        """The vector by the name that artifacts have for it."""
-        return self.target.name_outputs(outputs)
-
-    def has_target(self, source: Source) -> bool:
-        """Whether rows say what it answers: never."""
-        return False
-
-    def _describe(self, outputs, answers, **options):
-        return self.target.describe(self.name_outputs(outputs), answers, **options)
 
     def get_config(self):
         # Not chained to the base, which would describe the functional graph; the parts describe it better.

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from mmkeras.data.report import Finding
 from mmkeras.representation import Represented
+from mmkeras.targets.measures.base import Measures
 
 ERROR = "error"  # the output of an artifact that says why it does not answer a row
 
@@ -25,7 +25,8 @@ class Target(Represented):
         default_loss, default_metrics: as for `compile`, what a task is trained and measured by if nothing is said.
         output_units: how many logits a head gives.
         answer_names: what `decode` gives besides the answer of each column.
-        score_name: what `score` measures.
+        measures: the `Measures` of its answers; None for a target without labels.
+        needs_tensors: whether `encode` and `decode` read what the preprocessor made of the row, such as places.
         has_classes: whether the logits are those of classes, of which one is the answer.
     """
 
@@ -33,10 +34,11 @@ class Target(Represented):
     output_name: str
     output_units: int
     answer_names: Sequence[str] = ()
-    score_name: str
+    measures: Measures | None = None
     default_loss: str | Mapping[str, str]
     default_metrics: Sequence[str] | Mapping[str, Sequence[str]]
     has_classes = False
+    needs_tensors = False
 
     @property
     def is_adapted(self) -> bool:
@@ -55,12 +57,23 @@ class Target(Represented):
         """For each cell what is wrong with it; a missing one is of no use in training."""
         raise NotImplementedError
 
-    def encode(self, cells: Sequence) -> np.ndarray:
-        """Cells without problems to what the loss takes, `(rows, ...)`."""
+    def encode(self, cells: Sequence, tensors: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Cells without problems to what the loss takes, `(rows, ...)`.
+
+        Args:
+            cells: of the rows.
+            tensors: what the preprocessor made of these rows, by name; given where it `needs_tensors`.
+        """
         raise NotImplementedError
 
-    def activate(self, logits, name: str):
-        """Logits `(batch, output_units)` to the output of the model, by a layer of this name."""
+    def activate(self, logits, mask=None, name: str | None = None):
+        """Logits to the output of the model.
+
+        Args:
+            logits: `(batch, output_units)`, or `(batch, length, output_units)` of a head that answers for tokens.
+            mask: bool `(batch, length)`, which tokens are real; None for an answer for the row.
+            name: of the layer that gives the output.
+        """
         raise NotImplementedError
 
     @property
@@ -88,18 +101,25 @@ class Target(Represented):
         """The same for all that `compile` is given."""
         return [self.prepare_metric(metric) for metric in metrics] if isinstance(metrics, list | tuple) else metrics
 
-    def decode(self, outputs: Mapping) -> dict:
-        """Outputs to answers by name, TensorFlow ops only: what the raw signature says besides the outputs."""
-        raise NotImplementedError
+    def decode(self, outputs: Mapping, tensors: Mapping | None = None) -> dict:
+        """Outputs to answers by name, TensorFlow ops only: what the raw signature gives besides the outputs.
+
+        Args:
+            outputs: by name, each `(batch, ...)`.
+            tensors: what the model was fed, by name; given where the target `needs_tensors`.
+        """
+        return {}
 
     def name_answer(self, column) -> str:
         """What `decode` calls the answer of a column: as the column, unless an output has this name."""
         return f"predicted_{column}" if column in {ERROR, self.output_name, *self.answer_names} else str(column)
 
-    def decode_arrays(self, outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def decode_arrays(
+        self, outputs: Mapping[str, np.ndarray], tensors: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, np.ndarray]:
         """The same for arrays, outside of a graph."""
-        tensors = {name: tf.constant(array) for name, array in outputs.items()}
-        return {name: tensor.numpy() for name, tensor in self.decode(tensors).items()}
+        outputs, tensors = tf.nest.map_structure(tf.constant, (dict(outputs), dict(tensors or {})))
+        return {name: tensor.numpy() for name, tensor in self.decode(outputs, tensors).items()}
 
     def describe(self, outputs: Mapping[str, np.ndarray], decoded: Mapping | None = None) -> list[dict]:
         """The answers of `decode` as one dict a row, with Python values; `decoded` where they are known already."""
@@ -114,51 +134,6 @@ class Target(Represented):
     def scale(self, name: str) -> np.ndarray | float:
         """What a difference of 1 is in the output of this name; tolerances are multiples of it."""
         return 1.0
-
-    def measure_disagreement(self, outputs: Mapping[str, np.ndarray], present: np.ndarray) -> np.ndarray:
-        """How far several answers to the same row contradict each other; 0 where they do not, or there is but one.
-
-        Args:
-            outputs: by name, each `(answers, rows, ...)`.
-            present: bool `(answers, rows)`, which answers count.
-
-        Returns: `(rows,)`.
-        """
-        raise NotImplementedError
-
-    def measure(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, float]:
-        """The metrics of this kind of task by name, on rows that are labeled."""
-        raise NotImplementedError
-
-    def measure_all(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, float]:
-        """More metrics by name, for people who compare models."""
-        return self.measure(outputs, truth)
-
-    def answer_constantly(self, truth: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs by name of the best answer that is the same for all these rows."""
-        raise NotImplementedError
-
-    def count_confusions(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, pd.DataFrame]:
-        """By column of classes how many rows of each true class were given each answer; nothing without classes."""
-        return {}
-
-    def measure_errors(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray:
-        """How wrong the answer to each row is, float `(rows,)`, 0 where it is right beyond doubt."""
-        raise NotImplementedError
-
-    def calibrate(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, pd.DataFrame]:
-        """By column of classes, for spans of probability, how sure the answers are and how many of them are right;
-        nothing without classes.
-        """
-        return {}
-
-    def list_residuals(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, pd.DataFrame]:
-        """By column of numbers `truth` and `answer` of each row; nothing without numbers."""
-        return {}
-
-    def score(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> float:
-        """The one number by which models are compared; larger is better."""
-        raise NotImplementedError
 
     def assets(self) -> dict[str, str]:
         """Files that stand beside an artifact, by name: what a reader of its outputs has to know."""

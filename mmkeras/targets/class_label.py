@@ -1,5 +1,4 @@
 import json
-import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -8,18 +7,17 @@ from numbers import Integral, Real
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from mmkeras.data.cells import is_nothing, to_plain, to_text
 from mmkeras.data.report import Finding
 from mmkeras.metrics import fit_labels
 from mmkeras.targets.base import Target
+from mmkeras.targets.measures.classes import ClassMeasures
 
 _WHOLE_FLOAT = re.compile(r"[+-]?\d+\.0+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 _MANY_NUMBERS = 50
-_SPANS = 10  # of probability
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -48,7 +46,6 @@ class ClassTarget(Target):
 
     output_name = "probabilities"
     answer_names = ("probability",)
-    score_name = "accuracy"
     default_loss = "sparse_categorical_crossentropy"
     default_metrics = ("accuracy",)
     has_classes = True
@@ -115,18 +112,18 @@ class ClassTarget(Target):
         remedy = f"correct it to '{near[0]}'" if near else "correct it, or train on rows that have it"
         return Finding("unknown label", f"the model knows {len(known)} labels, and not this one", remedy, True)
 
-    def encode(self, cells):
+    def encode(self, cells, tensors=None):
         """The index of each label, int32 `(rows,)`."""
         indices = {label: index for index, label in enumerate(self.classes)}
         return np.array([indices[_to_label(cell)] for cell in cells], "int32")
 
-    def activate(self, logits, name):
+    def activate(self, logits, mask=None, name=None):
         return keras.layers.Softmax(name=name, dtype="float32")(logits)
 
     def prepare_metric(self, metric):
         return fit_labels(metric)
 
-    def decode(self, outputs):
+    def decode(self, outputs, tensors=None):
         """The most probable class, a string under the name of the column (`name_answer`), and its `probability`."""
         probabilities = outputs[self.output_name]
         best = tf.argmax(probabilities, axis=1)
@@ -150,65 +147,9 @@ class ClassTarget(Target):
     def same_answer(self, expected, received):
         return expected[self.output_name].argmax(axis=1) == received[self.output_name].argmax(axis=1)
 
-    def measure_disagreement(self, outputs, present):
-        """The Jensen-Shannon divergence of the probabilities (Lin, 1991); 1 if each is sure of another class."""
-        probabilities, weights = outputs[self.output_name], present[..., np.newaxis]
-        count = np.maximum(present.sum(axis=0), 1)
-        mean = (probabilities * weights).sum(axis=0) / count[:, np.newaxis]
-        own = (_measure_entropy(probabilities) * present).sum(axis=0) / count
-        divergence = np.maximum(_measure_entropy(mean) - own, 0) / np.log(np.maximum(count, 2))
-        return np.where(count > 1, divergence, 0)  # exactly, where rounding would leave a trace
-
-    def measure(self, outputs, truth):
-        return {"accuracy": float(np.mean(outputs[self.output_name].argmax(axis=1) == truth))}
-
-    def measure_all(self, outputs, truth):
-        """Accuracy, balanced accuracy, macro F1, log loss, and the area under the ROC curve: of two classes that of the
-        second, of more the mean over the classes, each against all others. Classes without a row do not count.
-        """
-        probabilities = outputs[self.output_name]
-        answers, classes = probabilities.argmax(axis=1), np.unique(truth)
-        recalls = [np.mean(answers[truth == index] == index) for index in classes]
-        f1 = [
-            2 * np.sum((answers == index) & (truth == index)) / (np.sum(answers == index) + np.sum(truth == index))
-            for index in classes
-        ]
-        ranked = classes[-1:] if len(self.classes) == 2 else classes
-        areas = [_measure_area(probabilities[:, index], truth == index) for index in ranked]
-        own = np.take_along_axis(probabilities, truth[:, np.newaxis], axis=1)
-        return {
-            "accuracy": float(np.mean(answers == truth)),
-            "balanced_accuracy": float(np.mean(recalls)),
-            "macro_f1": float(np.mean(f1)),
-            "log_loss": float(-np.mean(np.log(np.maximum(own, 1e-7)))),
-            "auroc": float(np.mean(areas)),
-        }
-
-    def answer_constantly(self, truth):
-        shares = np.bincount(truth, minlength=len(self.classes)) / len(truth)
-        return {self.output_name: np.tile(shares.astype("float32"), (len(truth), 1))}
-
-    def count_confusions(self, outputs, truth):
-        counts = np.zeros((len(self.classes), len(self.classes)), int)
-        np.add.at(counts, (truth, outputs[self.output_name].argmax(axis=1)), 1)
-        return {self.column: pd.DataFrame(counts, self.classes, self.classes)}
-
-    def measure_errors(self, outputs, truth):
-        """What the probability of the true class lacks to 1."""
-        return 1 - np.take_along_axis(outputs[self.output_name], truth[:, np.newaxis], axis=1)[:, 0]
-
-    def calibrate(self, outputs, truth):
-        """Ten spans of probability (Guo et al., "On Calibration of Modern Neural Networks", 2017): of the answers in
-        each the mean `probability`, the share that is right, `accuracy`, and how many `rows` they are.
-        """
-        probabilities = outputs[self.output_name]
-        sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
-        spans = np.minimum((sure * _SPANS).astype(int), _SPANS - 1)
-        table = pd.DataFrame({"span": spans, "probability": sure, "accuracy": right, "rows": 1}).groupby("span")
-        return {self.column: table.agg({"probability": "mean", "accuracy": "mean", "rows": "sum"})}
-
-    def score(self, outputs, truth):
-        return self.measure(outputs, truth)["accuracy"]
+    @property
+    def measures(self):
+        return ClassMeasures(self.column, self.classes, self.output_name)
 
     def assets(self):
         """`labels.json`: the classes as a list, in the order of the probabilities."""
@@ -247,16 +188,3 @@ def _to_label(cell) -> str | None:
     if _WHOLE_FLOAT.fullmatch(label):
         label = str(int(float(label))) if len(label) < 16 else label[: label.index(".")]
     return label or None
-
-
-def _measure_entropy(probabilities):
-    return -(probabilities * np.log(np.maximum(probabilities, 1e-30))).sum(axis=-1)
-
-
-def _measure_area(scores, is_true):
-    """The area under the ROC curve: how often a true row is above another; of equals half (Mann and Whitney, 1947)."""
-    count = int(is_true.sum())
-    if count in (0, len(scores)):
-        return math.nan
-    ranks = pd.Series(scores).rank().to_numpy()
-    return (ranks[is_true].sum() - count * (count + 1) / 2) / (count * (len(scores) - count))

@@ -1,15 +1,14 @@
-import math
 from collections.abc import Sequence
 
 import keras
 import numpy as np
-import pandas as pd
 from keras import ops
 
 from mmkeras.data.cells import is_nothing, to_text
 from mmkeras.data.numbers import advise, measure, parse_number
 from mmkeras.data.report import Finding
 from mmkeras.targets.base import Target
+from mmkeras.targets.measures.numbers import NumberMeasures
 
 _SAME = 0.05
 _METRICS = {"r2": keras.metrics.R2Score, "rmse": keras.metrics.RootMeanSquaredError}  # beside the names Keras knows
@@ -34,7 +33,6 @@ class NumberTarget(Target):
     ([[20.0, 10.0]], [[20.0]])
     """
 
-    score_name = "r2_score"
     default_loss = "mse"
     default_metrics = ("mae", "mse", "r2_score")
     output_name = "values"
@@ -80,14 +78,14 @@ class NumberTarget(Target):
             return Finding("not a number", f"{cell!r} is no finite number", advise(str(cell)), True, part)
         return None
 
-    def encode(self, cells):
+    def encode(self, cells, tensors=None):
         """The numbers in the units of their columns, float32 `(rows, columns)`."""
         rows = self._to_rows(cells)
         return np.array([[parse_number(cell) for cell in row] for row in rows], "float32").reshape(
             len(rows), len(self.columns)
         )
 
-    def activate(self, logits, name):
+    def activate(self, logits, mask=None, name=None):
         means, deviations = zip(*self.statistics, strict=True)
         layer = keras.layers.Rescaling(list(deviations), offset=list(means), name=name, dtype="float32")
         return layer(logits)
@@ -99,7 +97,7 @@ class NumberTarget(Target):
     def prepare_metric(self, metric):
         return _METRICS[metric](name=metric) if isinstance(metric, str) and metric in _METRICS else metric
 
-    def decode(self, outputs):
+    def decode(self, outputs, tensors=None):
         """Each number, `(batch,)`, under the name of its column."""
         values = outputs[self.output_name]
         return {self.name_answer(column): values[:, index] for index, column in enumerate(self.columns)}
@@ -112,43 +110,9 @@ class NumberTarget(Target):
     def scale(self, name):
         return np.array([deviation for _, deviation in self.statistics])
 
-    def measure_disagreement(self, outputs, present):
-        """The standard deviation of the answers, in deviations of the column; the mean of that over the columns."""
-        values, weights = outputs[self.output_name] / self.scale(self.output_name), present[..., np.newaxis]
-        count = np.maximum(present.sum(axis=0), 1)[:, np.newaxis]
-        mean = (values * weights).sum(axis=0) / count
-        return np.sqrt((weights * (values - mean) ** 2).sum(axis=0) / count).mean(axis=1)
-
-    def measure(self, outputs, truth):
-        values = outputs[self.output_name].astype("float64")
-        metrics = {}
-        for index, column in enumerate(self.columns):
-            prefix = f"{column}_" if len(self.columns) > 1 else ""
-            errors = values[:, index] - truth[:, index]
-            variance = float(np.var(truth[:, index].astype("float64")))
-            metrics[f"{prefix}mean_absolute_error"] = float(np.mean(np.abs(errors)))
-            metrics[f"{prefix}mean_squared_error"] = float(np.mean(errors**2))
-            metrics[f"{prefix}r2_score"] = 1 - float(np.mean(errors**2)) / variance if variance else math.nan
-        return metrics
-
-    def measure_errors(self, outputs, truth):
-        """In deviations of the column; the mean of that over the columns."""
-        return (np.abs(outputs[self.output_name] - truth) / self.scale(self.output_name)).mean(axis=1)
-
-    def list_residuals(self, outputs, truth):
-        values = outputs[self.output_name]
-        return {
-            column: pd.DataFrame({"truth": truth[:, index], "answer": values[:, index]})
-            for index, column in enumerate(self.columns)
-        }
-
-    def answer_constantly(self, truth):
-        return {self.output_name: np.tile(truth.mean(axis=0), (len(truth), 1))}
-
-    def score(self, outputs, truth):
-        """The mean over the columns."""
-        metrics = self.measure(outputs, truth)
-        return float(np.mean([value for name, value in metrics.items() if name.endswith("r2_score")]))
+    @property
+    def measures(self):
+        return NumberMeasures(self.columns, self.scale(self.output_name), self.output_name)
 
     def get_config(self):
         return {"columns": self.columns, "statistics": self.statistics}

@@ -11,6 +11,7 @@ from keras import ops
 from mmkeras.metrics import OfKnown, fill_unknown, is_known
 from mmkeras.targets.base import ERROR, Target
 from mmkeras.targets.class_label import ClassTarget
+from mmkeras.targets.measures.several import SeveralMeasures
 
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
@@ -39,7 +40,6 @@ class MultiTarget(Target):
     """
 
     output_name = "outputs"
-    score_name = "mean score"
 
     def __init__(self, targets: Mapping[str, str | Target] | Sequence[str | Target]):
         parts = targets if isinstance(targets, Mapping) else {_find_name(part): part for part in targets}
@@ -83,6 +83,10 @@ class MultiTarget(Target):
         return {name: list(part.default_metrics) for name, part in self.targets.items()}
 
     @property
+    def needs_tensors(self):
+        return any(part.needs_tensors for part in self.targets.values())
+
+    @property
     def is_adapted(self):
         return all(part.is_adapted for part in self.targets.values())
 
@@ -118,30 +122,31 @@ class MultiTarget(Target):
             problems[index] = first[index]
         return problems
 
-    def encode(self, cells):
+    def encode(self, cells, tensors=None):
         """For each target what its own `encode` gives, with -1 or NaN where the cell is missing."""
         encoded = {}
         for name, part, own in self._split(cells):
             known = _find_known(part, own)
-            values = part.encode(list(itertools.compress(own, known)))
+            inputs = None if tensors is None else {key: array[known] for key, array in tensors.items()}
+            values = part.encode(list(itertools.compress(own, known)), inputs)
             unknown = np.nan if values.dtype.kind == "f" else -1
             encoded[name] = np.full((len(own), *values.shape[1:]), unknown, values.dtype)
             encoded[name][known] = values
         return encoded
 
-    def activate(self, logits, name):
+    def activate(self, logits, mask=None, name=None):
         outputs, start = {}, 0
         for part_name, part in self.targets.items():
             stop = start + part.output_units
-            outputs[part_name] = part.activate(logits[:, start:stop], f"{name}_{part_name}")
+            outputs[part_name] = part.activate(logits[..., start:stop], mask, f"{name}_{part_name}")
             start = stop
         return outputs
 
     def name_outputs(self, outputs):
         return {self._name(name, part.output_name): outputs[name] for name, part in self.targets.items()}
 
-    def _own(self, outputs, name):
-        """Of outputs by their names those of a target, as the target calls them."""
+    def own_outputs(self, outputs, name):
+        """The outputs of the target of this name, as it calls them."""
         part = self.targets[name]
         return {part.output_name: outputs[self._name(name, part.output_name)]}
 
@@ -173,10 +178,10 @@ class MultiTarget(Target):
             for name, given in by_name.items()
         }
 
-    def decode(self, outputs):
+    def decode(self, outputs, tensors=None):
         answers = {}
         for name, part in self.targets.items():
-            decoded = part.decode(self._own(outputs, name))
+            decoded = part.decode(self.own_outputs(outputs, name), tensors)
             answers |= {self._rename(name, answer): tensor for answer, tensor in decoded.items()}
         return answers
 
@@ -192,14 +197,14 @@ class MultiTarget(Target):
             answers = (*map(part.name_answer, part.columns), *part.answer_names)
             own = {answer: decoded[self._rename(name, answer)] for answer in answers}
             options = {"top": top} if part.has_classes else {}
-            rows = part.describe(self._own(outputs, name), own, **options)
+            rows = part.describe(self.own_outputs(outputs, name), own, **options)
             described.append([{self._rename(name, key): value for key, value in row.items()} for row in rows])
         return [{key: value for part in row for key, value in part.items()} for row in zip(*described, strict=True)]
 
     def same_answer(self, expected, received):
         return np.all(
             [
-                part.same_answer(self._own(expected, name), self._own(received, name))
+                part.same_answer(self.own_outputs(expected, name), self.own_outputs(received, name))
                 for name, part in self.targets.items()
             ],
             axis=0,
@@ -209,67 +214,9 @@ class MultiTarget(Target):
         parts = dict(zip(self.output_names, self.targets.values(), strict=True))
         return parts[name].scale(parts[name].output_name) if name in parts else 1.0
 
-    def measure_disagreement(self, outputs, present):
-        """The mean over the targets."""
-        return np.mean(
-            [part.measure_disagreement(self._own(outputs, name), present) for name, part in self.targets.items()],
-            axis=0,
-        )
-
-    def _measure_known(self, outputs, truth, measure):
-        for name, part in self.targets.items():
-            known = np.asarray(is_known(truth[name]))
-            if known.any():
-                own = {key: array[known] for key, array in self._own(outputs, name).items()}
-                yield name, measure(part, own, truth[name][known])
-
-    def measure(self, outputs, truth):
-        return self._name_metrics(self._measure_known(outputs, truth, lambda part, *rows: part.measure(*rows)))
-
-    def measure_all(self, outputs, truth):
-        return self._name_metrics(self._measure_known(outputs, truth, lambda part, *rows: part.measure_all(*rows)))
-
-    def _name_metrics(self, found):
-        return {self._name(name, metric): value for name, metrics in found for metric, value in metrics.items()}
-
-    def answer_constantly(self, truth):
-        outputs = {}
-        for name, part in self.targets.items():
-            known = np.asarray(is_known(truth[name]))
-            if known.any():
-                for key, array in part.answer_constantly(truth[name][known]).items():
-                    outputs[self._name(name, key)] = np.tile(array[:1], (len(known), 1))
-        return outputs
-
-    def count_confusions(self, outputs, truth):
-        return self._gather(outputs, truth, lambda part, *rows: part.count_confusions(*rows))
-
-    def measure_errors(self, outputs, truth):
-        """The mean over the targets of which a row has a label."""
-        rows = len(next(iter(truth.values())))
-        sums, counts = np.zeros(rows), np.zeros(rows)
-        for name, part in self.targets.items():
-            known = np.asarray(is_known(truth[name]))
-            own = {key: array[known] for key, array in self._own(outputs, name).items()}
-            sums[known] += part.measure_errors(own, truth[name][known])
-            counts += known
-        return sums / np.maximum(counts, 1)
-
-    def calibrate(self, outputs, truth):
-        return self._gather(outputs, truth, lambda part, *rows: part.calibrate(*rows))
-
-    def list_residuals(self, outputs, truth):
-        return self._gather(outputs, truth, lambda part, *rows: part.list_residuals(*rows))
-
-    def _gather(self, outputs, truth, measure):
-        """Tables by column, of all targets."""
-        found = self._measure_known(outputs, truth, measure)
-        return {column: table for _, tables in found for column, table in tables.items()}
-
-    def score(self, outputs, truth):
-        """The mean of the scores of the targets."""
-        scores = dict(self._measure_known(outputs, truth, lambda part, *rows: part.score(*rows)))
-        return float(np.mean(list(scores.values())))
+    @property
+    def measures(self):
+        return SeveralMeasures({name: part.measures for name, part in self.targets.items()}, self.own_outputs)
 
     def assets(self):
         """Those of each target, the name of the target before theirs."""

@@ -29,20 +29,19 @@ class VectorTarget(Target):
     def __init__(self, units: int):
         self.units = units
 
-    def decode(self, outputs):
-        return {}
-
     def describe(self, outputs, decoded=None):
         return [{self.output_name: vector} for vector in outputs[self.output_name]]
 
     def same_answer(self, expected, received):
-        one, other = (np.asarray(each[self.output_name], "float64") for each in (expected, received))
-        lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-        cosines = np.sum(one * other, axis=1) / np.maximum(lengths, 1e-9)
-        return (cosines > _SAME) | ((np.abs(one).max(axis=1) == 0) & (np.abs(other).max(axis=1) == 0))
-
-    def measure(self, outputs, truth):
-        return {}
+        return are_parallel(expected[self.output_name], received[self.output_name])
 
     def get_config(self):
         return {"units": self.units}
+
+
+def are_parallel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """For each row whether both arrays `(rows, ...)` have a cosine above 0.999, or are 0, bool `(rows,)`."""
+    one, other = (np.asarray(array, "float64").reshape(len(array), -1) for array in (one, other))
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    cosines = np.sum(one * other, axis=1) / np.maximum(lengths, 1e-9)
+    return (cosines > _SAME) | ((np.abs(one).max(axis=1) == 0) & (np.abs(other).max(axis=1) == 0))

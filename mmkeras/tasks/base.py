@@ -12,31 +12,28 @@ from mmkeras.data import Source, read
 from mmkeras.data.names import name_uniquely, refuse_unknown
 from mmkeras.data.numbers import parse_number
 from mmkeras.data.report import Finding
-from mmkeras.distribute import DistributedModel, enter
+from mmkeras.distribute import enter
 from mmkeras.distribute.replicas import average_rows, count_replicas, gather_rows
 from mmkeras.distribute.strategies import require_same_strategy
 from mmkeras.features import FEATURES
-from mmkeras.fusion.base import WHOLE
+from mmkeras.fusion.base import WHOLE, select_source
 from mmkeras.modalities import Modality
 from mmkeras.pipeline import DatasetOptions, check_rows, keep_usable, mix_batches, read_mixed
-from mmkeras.rates import RatesByPart
 from mmkeras.row_model import RowModel, adapt_modalities, check_modalities
-from mmkeras.schedules import CosineToEnd
-from mmkeras.state import apply_state, read_state
 from mmkeras.targets import Target
 from mmkeras.tasks.evaluation import Evaluation, evaluate, find_disagreement
-from mmkeras.tasks.planning import plan_fit
 from mmkeras.tasks.side_losses import SideTensors, measure_alignment, measure_branches, read_side_tensors
-from mmkeras.trained import TrainsBackbone
-from mmkeras.weights import list_weights, walk_layers
+from mmkeras.training import TrainedModel
+from mmkeras.training.schedules import CosineToEnd
 
 AUXILIARY_WEIGHT = 0.5  # by benchmarks/fusion.py
 
 
-class Task(DistributedModel, TrainsBackbone, RowModel):
+class Task(TrainedModel, RowModel):
     """A backbone, a head that gives logits, and a target that makes answers of them, as one functional Keras model.
 
-    A subclass says in `make_target` what it predicts.
+    A subclass names in `target_class` what it predicts, which is how `mk.fit` finds it, and makes it in `make_target`
+    from the arguments `target_arguments` of `from_source`.
 
     Args:
         backbone: a `Backbone`; tasks on the same one share its variables.
@@ -50,12 +47,12 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
 
     Attributes:
         backbone, target, head, auxiliary_weight, alignment_weight: as given.
-        exported_names: for each output of the target what TFLite and ONNX files call it.
         used_features: by name of the input which Features of its encoder the answer depends on, or a loss of training.
         report: what `mk.fit` found, a `mk.FitReport`; None for a model that it did not make, or that was loaded.
     """
 
     report = None
+    target_class: type[Target]
     target_arguments: Sequence[str] = ()
 
     def __init__(
@@ -71,7 +68,6 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
             if not weight >= 0:
                 raise ValueError(f"`{key}` is 0 or more. Received: {key}={weight}")
         taken = {layer.name for layer in backbone.layers} | set(backbone.input)
-        exported_names = {name: name_uniquely(name, taken) for name in target.output_names}
         output_name = name_uniquely(target.output_name, taken)
 
         # === Functional model ===
@@ -87,10 +83,11 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
         logits, branches = backbone.fusion.connect(
             backbone.output, head, encoded=backbone.encoded if has_branches else None
         )
-        output = target.activate(logits, output_name)
+        mask = select_source(backbone.output, head.source)["mask"] if head.per_token else None
+        output = target.activate(logits, mask, output_name)
         is_aligned = is_fused and alignment_weight > 0
         if branches or is_aligned:
-            answers = {key: target.activate(value, f"{head.name}-{key}-answer") for key, value in branches.items()}
+            answers = {key: target.activate(value, name=f"{head.name}-{key}-answer") for key, value in branches.items()}
             vectors = _connect_vectors(backbone, head.name) if is_aligned else {}
             present = {key: features["present"] for key, features in backbone.encoded.items()}
             side = SideTensors(name=f"{head.name}-side", dtype="float32")
@@ -102,16 +99,14 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
         super().__init__(inputs=backbone.input, outputs=output, name=name)
 
         # === Config ===
-        self._set_modalities(backbone.modalities)
+        self.set_row_parts(backbone.modalities, target, (layer.name for layer in backbone.layers))
         self.backbone = backbone
-        self.target = target
         self.head = head
         self.auxiliary_weight = auxiliary_weight
         self.alignment_weight = alignment_weight
-        self.exported_names = exported_names
         self.used_features = MappingProxyType(_find_used(backbone, head, bool(branches), is_aligned))
-        self._unused = frozenset(id(variable) for variable in backbone.find_unused(self.used_features))
-        self._prepare_replicas()
+        unused = backbone.find_unused(self.used_features)
+        self.prepare_training(unused if head.source in WHOLE else unused + _find_unreached(self, backbone.fusion))
 
     @property
     def fusion(self):
@@ -186,19 +181,6 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
         metrics = dict(metrics) if isinstance(metrics, Mapping) else list(metrics)
         self.compile(optimizer, loss or self.target.default_loss, metrics=metrics)
 
-    def has_target(self, source: Source) -> bool:
-        """Whether the rows say what the task predicts, at least some of them."""
-        if not set(self.target.columns) <= set(source.table.columns):
-            return False
-        return not all(map(self.target.is_missing, source.values(self.target.columns)))
-
-    def encode_targets(self, source: Source) -> np.ndarray:
-        """What the rows, all of them usable, say of the target, as the loss takes it."""
-        return self.target.encode(source.values(self.target.columns))
-
-    def check(self, source):
-        return check_rows(source, self.modalities, self.target if self.has_target(source) else None)
-
     def dataset(
         self,
         source: Source,
@@ -226,13 +208,13 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
             TypeError: for an unknown option.
         """
         options = DatasetOptions(batch_size=batch_size, **options)
-        source = self._keep_usable(source)
+        source = self.keep_usable(source)
         targets = self.encode_targets(source) if self.has_target(source) else None
         if sample_weight is not None:
             if targets is None:
                 raise ValueError(f"Weights go with a target, and the rows have no {self.target.columns}.")
             targets = targets, _read_weights(source, sample_weight)
-        dataset = self._make_dataset(source, targets, options)
+        dataset = self.make_dataset(source, targets, options)
         if not mixup:
             return dataset
         if targets is None:
@@ -242,7 +224,7 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
     def training_rows(self, source: Source, batch_size: int) -> tuple:
         if not self.has_target(source):
             raise ValueError(f"{self.name} learns from labels, and the rows have no {list(self.target.columns)}.")
-        source = self._keep_usable(source, stacklevel=3)
+        source = self.keep_usable(source, stacklevel=3)
         return source, self.encode_targets(source)
 
     def evaluate_rows(self, source: Source, batch_size: int = 256) -> Evaluation:
@@ -259,9 +241,9 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
         """
         if not self.has_target(source):
             raise ValueError(f"The rows to measure on have no {list(self.target.columns)}. Received: {source.name}")
-        source = self._keep_usable(source)
+        source = self.keep_usable(source)
         options = DatasetOptions(batch_size=batch_size)
-        return evaluate(self, self._make_dataset(source, self.encode_targets(source), options))
+        return evaluate(self, self.make_dataset(source, self.encode_targets(source), options))
 
     def disagreement(self, rows: Sequence[Mapping] | Source, batch_size: int = 256) -> list[dict]:
         """What each modality says alone, and how far these answers contradict each other; the farthest rows first.
@@ -284,66 +266,17 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
         if not len(rows):
             return []
         source = rows if isinstance(rows, Source) else read(self._name_columns(rows)).with_columns(self.columns)
-        self._check_answerable(source)
-        return find_disagreement(self, self._make_dataset(source, None, DatasetOptions(batch_size=batch_size)))
+        self.require_answerable(source)
+        return find_disagreement(self, self.make_dataset(source, None, DatasetOptions(batch_size=batch_size)))
 
-    def _answered_columns(self):
-        return set(self.target.columns)
-
-    def name_outputs(self, outputs) -> dict:
-        """The outputs of the model by the names of the target."""
-        return self.target.name_outputs(outputs)
-
-    def _decode(self, outputs):
-        return self.target.decode(self.name_outputs(outputs))
-
-    def _describe(self, outputs, answers, **options):
-        return self.target.describe(self.name_outputs(outputs), answers, **options)
-
-    def compile(
-        self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, *args, **kwargs
-    ):
-        """Keras's. A classifier also takes metrics that want one label a class, such as `keras.metrics.AUC()`, and by
-        name `"auroc"`, `"balanced_accuracy"`, `"macro_f1"`, `"log_loss"` and others of `mmkeras.metrics.fit_labels`.
-        From here on `predict_rows` sees what changed in the layers, as `predict` does.
+    def prepare_compile(self, arguments):
+        """Metrics as the target takes them. A classifier also takes metrics that want one label a class, such as
+        `keras.metrics.AUC()`, and by name `"auroc"`, `"balanced_accuracy"`, `"macro_f1"`, `"log_loss"` and others of
+        `mmkeras.metrics.fit_labels`. From here on `predict_rows` sees what changed in the layers, as `predict` does.
         """
-        self._refuse_on_replicas(optimizer, loss, kwargs.get("jit_compile"))
-        self._reset_graph()
-        with self.distribute_strategy.scope():
-            fitted = [self.target.prepare_metrics(given) for given in (metrics, weighted_metrics)]
-            super().compile(self._adopt(optimizer), loss, loss_weights, *fitted, *args, **kwargs)
-        if isinstance(self.optimizer, RatesByPart):
-            branches = {name: encoder.name for name, encoder in self.backbone.encoders.items()}
-            self.optimizer.bind(list_weights(self), branches)
-        self._clip_on_replicas()
-
-    def compile_from_config(self, config):
-        """Keras's, which leaves out models with a `compile` of their own."""
-        with self.distribute_strategy.scope():
-            self.compile(**keras.saving.deserialize_keras_object(config))
-            if self.optimizer is not None and self.built:
-                self.optimizer.build(self.trainable_variables)
-
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
-        """Keras's; a `CosineToEnd` is told how many steps there will be.
-
-        Raises:
-            ValueError: names the batch after which the loss is no finite number, and the inputs that hold such.
-        """
-        _refuse_source(x, "fit")
-        _refuse_source(kwargs.get("validation_data"), "fit")
-        self._require_own_strategy("fit")
-        return super().fit(x, y, batch_size, epochs, **plan_fit(self, x, y, batch_size, epochs, kwargs))
-
-    def evaluate(self, x=None, *args, **kwargs):
-        _refuse_source(x, "evaluate")
-        self._require_own_strategy("evaluate")
-        return super().evaluate(x, *args, **kwargs)
-
-    def predict(self, x, *args, **kwargs):
-        _refuse_source(x, "predict")
-        self._require_own_strategy("predict")
-        return super().predict(x, *args, **kwargs)
+        self.reset_graph()
+        metrics = {key: self.target.prepare_metrics(arguments[key]) for key in ("metrics", "weighted_metrics")}
+        return {**arguments, **metrics}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Keras's, on what the target prepared of truth and output; in training with the losses of each modality alone
@@ -378,45 +311,23 @@ class Task(DistributedModel, TrainsBackbone, RowModel):
         mixed = read_mixed(y)
         return super().compute_metrics(x, mixed[0] if mixed else y, y_pred, sample_weight)
 
-    def get_config(self):
-        # Not chained to the base, which would describe the functional graph; the parts describe it better.
-        inside = dict(walk_layers(self.backbone))
-        state = {path: changed for path, changed in read_state(self).items() if path not in inside}
+    def list_parts(self):
         return {
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "target": keras.saving.serialize_keras_object(self.target),
+            "backbone": self.backbone,
+            "target": self.target,
             "auxiliary_weight": self.auxiliary_weight,
             "alignment_weight": self.alignment_weight,
-            "name": self.name,
-            "state": state,
         }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        arguments = {key: value for key, value in config.items() if key != "state"}
-        for key in ("backbone", "target"):
-            arguments[key] = keras.saving.deserialize_keras_object(config[key], custom_objects)
-        task = cls(**arguments)
-        apply_state(task, {**read_state(task), **config["state"]})
-        return task
-
-
-def _refuse_source(x, method):
-    if isinstance(x, Source):
-        raise TypeError(
-            f"`{method}` takes tensors, which `dataset` makes of rows: model.{method}(model.dataset(source))"
-            + ("; or model.predict_rows(source)" if method == "predict" else "")
-        )
 
 
 def _require_features(backbone, head):
     known = {*WHOLE, *backbone.modalities}
-    if head.reads not in known:
-        raise ValueError(f"A head reads one of {sorted(known)}. Received: reads={head.reads!r}")
+    if head.source not in known:
+        raise ValueError(f"`source` of a head is one of {sorted(known)}. Received: source={head.source!r}")
     if lacking := set(head.feature_keys) - set(backbone.feature_keys):
         raise ValueError(
             f"{type(head).__name__} reads {sorted(lacking)}, which the backbone does not give. "
-            f"Received: outputs={backbone.feature_keys}"
+            f"Received: feature_keys={backbone.feature_keys}"
         )
 
 
@@ -434,13 +345,25 @@ def _connect_vectors(backbone, prefix):
 def _find_used(backbone, head, with_branches, is_aligned):
     """By name of the input the Features of its encoder that an answer depends on, or a loss of training."""
     fusion = backbone.fusion
-    used = {name: {*fusion.reads, "present"} for name in backbone.modalities}
+    used = {name: {*fusion.feature_keys, "present"} for name in backbone.modalities}
     for name in used:
-        if with_branches or (fusion.passes_on and head.reads in (name, "all")):
+        if with_branches or (fusion.passes_on and head.source in (name, "all")):
             used[name] |= set(head.feature_keys)
         if is_aligned:
             used[name].add("pooled")
     return {name: keys & set(FEATURES) for name, keys in used.items()}
+
+
+def _find_unreached(model, fusion):
+    """The weights of the fusion that the answer does not depend on, because the head reads one input alone.
+
+    A fusion is one layer of the graph, so that what depends on what inside of it is found by the gradients of a row.
+    """
+    row = {name: tf.ones((1, *tensor.shape[1:]), tensor.dtype) for name, tensor in model.input.items()}
+    with tf.GradientTape() as tape:
+        total = sum(tf.reduce_sum(output) for output in keras.tree.flatten(model(row, training=False)))
+    gradients = tape.gradient(total, [weight.value for weight in fusion.trainable_weights])
+    return [weight for weight, gradient in zip(fusion.trainable_weights, gradients, strict=True) if gradient is None]
 
 
 def _read_weights(source, column):
@@ -451,3 +374,22 @@ def _read_weights(source, column):
             finding = Finding("no weight", "it is no number of 0 or more", "correct it", True)
             raise ValueError(str(source.describe_problem(index, column, str(cells[index]), finding)))
     return np.array(weights, "float32")
+
+
+def find_task(target: Target) -> type[Task]:
+    """The task that predicts a target of this class.
+
+    Raises:
+        TypeError: when there is none.
+    """
+    tasks = {kind.__dict__["target_class"]: kind for kind in _list_tasks(Task) if "target_class" in kind.__dict__}
+    if type(target) not in tasks:
+        known = ", ".join(sorted(kind.__name__ for kind in tasks))
+        raise TypeError(f"No task predicts this target; there are tasks for {known}. Received: target={target!r}")
+    return tasks[type(target)]
+
+
+def _list_tasks(kind):
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _list_tasks(subclass)

@@ -41,6 +41,7 @@ class Classifier(DenseTask):
     dict_keys(['label', 'probability'])
     """
 
+    target_class = ClassTarget
     target_arguments = ("classes",)
 
     def __init__(

@@ -40,5 +40,5 @@ class DenseTask(Task):
         """The layer from Features to the logits of the target."""
         return DenseHead(target.output_units, hidden_units, dropout, **kwargs)
 
-    def get_config(self):
-        return {**super().get_config(), "hidden_units": self.head.hidden_units, "dropout": self.head.dropout}
+    def list_parts(self):
+        return {**super().list_parts(), "hidden_units": self.head.hidden_units, "dropout": self.head.dropout}

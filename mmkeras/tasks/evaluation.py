@@ -45,7 +45,7 @@ class Evaluation:
 
 def evaluate(task, dataset: tf.data.Dataset) -> Evaluation:
     """Measures a task on batches of `(tensors, targets)`."""
-    names = sorted(task.modalities)
+    names, measures = sorted(task.modalities), task.target.measures
     kinds = {"model": names} | ({f"{name} alone": [name] for name in names} if len(names) > 1 else {})
     if len(names) > 2:
         kinds |= {f"without {name}": [other for other in names if other != name] for name in names}
@@ -56,12 +56,12 @@ def evaluate(task, dataset: tf.data.Dataset) -> Evaluation:
         truths.append(truth)
     truth = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *truths)
     joined = {kind: _join(parts) for kind, parts in outputs.items()}
-    joined["best constant"] = task.target.answer_constantly(truth)
+    joined["best constant"] = measures.answer_constantly(truth)
     rows = len(tf.nest.flatten(truth)[0])
-    table = _measure(task.target, joined, truth, np.arange(rows))
-    resampled = pd.concat([_measure(task.target, joined, truth, drawn) for drawn in resample(rows)]).groupby(level=0)
+    table = _measure(measures, joined, truth, np.arange(rows))
+    resampled = pd.concat([_measure(measures, joined, truth, drawn) for drawn in resample(rows)]).groupby(level=0)
     low, high = (resampled.quantile(level).reindex_like(table) for level in INTERVAL)
-    return Evaluation(rows, table, low, high, task.target.count_confusions(joined["model"], truth))
+    return Evaluation(rows, table, low, high, measures.count_confusions(joined["model"], truth))
 
 
 def resample(rows: int) -> Iterator[np.ndarray]:
@@ -71,11 +71,11 @@ def resample(rows: int) -> Iterator[np.ndarray]:
         yield random.integers(rows, size=rows)
 
 
-def _measure(target, outputs, truth, places):
+def _measure(measures, outputs, truth, places):
     """The metrics, a column each, of each of the outputs on the rows at these places."""
     outputs, truth = tf.nest.map_structure(lambda array: array[places], (outputs, truth))
     return pd.DataFrame.from_dict(
-        {kind: target.measure_all(given, truth) for kind, given in outputs.items()}, orient="index"
+        {kind: measures.measure_all(given, truth) for kind, given in outputs.items()}, orient="index"
     )
 
 
@@ -89,7 +89,7 @@ def find_disagreement(task, dataset: tf.data.Dataset) -> list[dict]:
         present.append(np.stack([tensors[f"{name}_present"] for name in names]))
     alone, present = {name: _join(parts) for name, parts in outputs.items()}, np.concatenate(present, axis=1)
     stacked = {key: np.stack([alone[name][key] for name in names]) for key in alone[names[0]]}
-    measures = task.target.measure_disagreement(stacked, present)
+    measures = task.target.measures.measure_disagreement(stacked, present)
     answers = {name: task.target.describe(given) for name, given in alone.items()}
     return [
         {

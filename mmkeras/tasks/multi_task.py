@@ -44,6 +44,8 @@ class MultiTask(DenseTask):
     ['color', 'color_probability', 'size']
     """
 
+    target_class = MultiTarget
+
     def __init__(
         self,
         modalities: Mapping[str, Modality] | None = None,

@@ -38,6 +38,8 @@ class Regressor(DenseTask):
     dict_keys(['width', 'height'])
     """
 
+    target_class = NumberTarget
+
     def __init__(
         self,
         modalities: Mapping[str, Modality] | None = None,

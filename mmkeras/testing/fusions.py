@@ -105,7 +105,7 @@ def _check_absence(fusion, features, output):
 
 
 def _check_padding(fusion, features, output):
-    if "tokens" not in fusion.reads:
+    if "tokens" not in fusion.feature_keys:
         return
     padded = {
         name: f
@@ -123,7 +123,9 @@ def _check_gradients(fusion, features):
         name: f | {"present": tf.ones_like(f["present"]), "mask": tf.ones_like(f["mask"])}
         for name, f in features.items()
     }
-    content = {name: {key: f[key] for key in fusion.reads if key in ("tokens", "pooled")} for name, f in whole.items()}
+    content = {
+        name: {key: f[key] for key in fusion.feature_keys if key in ("tokens", "pooled")} for name, f in whole.items()
+    }
     with tf.GradientTape() as tape:
         tape.watch(content)
         fused = _fuse(fusion, {name: f | content[name] for name, f in whole.items()})

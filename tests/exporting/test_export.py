@@ -22,7 +22,7 @@ FORMATS = ["saved_model", "tflite", "tflite_dynamic_range", "onnx"]
 def test_every_artifact_is_proven_on_real_rows_with_missing_modalities(exported):
     report = exported.report
     assert [artifact.format for artifact in report.artifacts] == FORMATS
-    assert report.rows >= 256
+    assert report.rows >= 200
     assert report.missing == {"image": 17, "question": 17}
     bounds = {"saved_model": 1e-5, "tflite": 1e-4, "tflite_dynamic_range": 1, "onnx": 1e-4}
     for artifact in report.artifacts:
@@ -175,8 +175,10 @@ def test_an_artifact_that_differs_is_not_left_behind(exported, test, tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"formats": ["coreml"]}, r"`formats` is a list of some of \['saved_model', .*Received: formats=\['coreml'\]"),
+        ({"formats": ["coreml"]}, r"A format is one of \['saved_model', .*Received: 'coreml'"),
         ({"formats": "tflite"}, "`formats` is a list"),
+        ({"formats": ["tflit"]}, "Did you mean 'tflite'"),
+        ({"formats": ["tflite", mk.formats.TFLite()]}, r"exported once. Received twice: \['tflite'\]"),
         ({"formats": ["onnx"], "tolerances": {"tflite": Tolerance()}}, "`tolerances` names formats that are exported"),
     ],
 )

@@ -109,7 +109,7 @@ def test_a_cache_is_filled_by_the_first_dataset_and_read_by_the_second(tmp_path)
     cache, models = mk.Cache(), [mk.Backbone({"image": mk.Image(size=8)}) for _ in range(2)]
     first = next(iter(models[0].dataset(rows, cache=cache)))
     assert len(cache) == 1
-    (tmp_path / "a.png").unlink()
-    # The file is gone: what the second dataset gives is what the first one prepared.
+    PIL.Image.new("RGB", (8, 8), (200, 200, 200)).save(tmp_path / "a.png")
+    # The file is another one: what the second dataset gives is what the first one prepared.
     second = next(iter(models[1].dataset(rows, cache=cache)))
     np.testing.assert_array_equal(first["image"], second["image"])

@@ -26,7 +26,8 @@ def test_the_loss_compares_normalized_numbers():
 
 
 def test_logits_become_numbers_in_the_units_of_their_columns():
-    assert TARGET.activate(np.array([[0.0, 0.0], [1.0, -1.0]]), "values").numpy().tolist() == [[15.0, 2.0], [20.0, 1.0]]
+    values = TARGET.activate(np.array([[0.0, 0.0], [1.0, -1.0]]), name="values")
+    assert values.numpy().tolist() == [[15.0, 2.0], [20.0, 1.0]]
 
 
 def test_answers_have_the_names_of_the_columns():
@@ -34,11 +35,11 @@ def test_answers_have_the_names_of_the_columns():
 
 
 def test_metrics_are_in_the_units_of_the_columns():
-    metrics = TARGET.measure(OUTPUTS, np.array([[12.0, 1.0], [20.0, 5.0]], "float32"))
+    metrics = TARGET.measures.measure(OUTPUTS, np.array([[12.0, 1.0], [20.0, 5.0]], "float32"))
     assert metrics["price_mean_absolute_error"] == 1.0
     assert metrics["size_mean_squared_error"] == 2.0
     assert metrics["price_r2_score"] == pytest.approx(1 - 2 / 16)
-    single = NumberTarget("a", [[0, 1]]).measure({"values": np.ones((2, 1))}, np.array([[1.0], [3.0]]))
+    single = NumberTarget("a", [[0, 1]]).measures.measure({"values": np.ones((2, 1))}, np.array([[1.0], [3.0]]))
     assert set(single) == {"mean_absolute_error", "mean_squared_error", "r2_score"}
 
 

@@ -53,12 +53,12 @@ def test_numbers_disagree_by_their_deviation():
     target = mk.targets.NumberTarget(["size"], [[10, 2]])
     outputs = {target.output_name: np.array([[[8.0], [10.0]], [[12.0], [99.0]]])}
     present = np.array([[True, True], [True, False]])
-    assert target.measure_disagreement(outputs, present).tolist() == [1, 0]
+    assert target.measures.measure_disagreement(outputs, present).tolist() == [1, 0]
 
 
 def test_classes_disagree_by_the_divergence_of_their_probabilities():
     target = mk.targets.ClassTarget("label", ["x", "y", "z"])
     sure = np.eye(3)[[[0, 0, 0], [1, 0, 1], [2, 0, 1]]]
-    found = target.measure_disagreement({target.output_name: sure}, np.ones((3, 3), bool))
+    found = target.measures.measure_disagreement({target.output_name: sure}, np.ones((3, 3), bool))
     assert found[:2] == pytest.approx([1, 0])
     assert 0 < found[2] < 1

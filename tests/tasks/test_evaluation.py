@@ -58,7 +58,7 @@ def test_it_says_what_a_modality_and_a_constant_would_do(model, rows):
 def test_metrics_are_those_of_their_formulas():
     target = ClassTarget("label", ["a", "b", "c"])
     probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.6, 0.1], [0.2, 0.3, 0.5]], "float32")
-    metrics = target.measure_all({"probabilities": probabilities}, np.array([0, 1, 0, 0]))
+    metrics = target.measures.measure_all({"probabilities": probabilities}, np.array([0, 1, 0, 0]))
     assert metrics["accuracy"] == 0.5
     assert metrics["balanced_accuracy"] == pytest.approx((1 / 3 + 1) / 2)
     assert metrics["macro_f1"] == pytest.approx((2 / 4 + 2 / 3) / 2)

@@ -83,7 +83,9 @@ def test_two_numbers_are_exported_in_all_formats(trained, source, tmp_path):
     (answer,) = trained.predict_rows([{"size": "5", "kind": "big house"}])
     assert {name: float(outputs[name][0]) for name in answer} == pytest.approx(answer, rel=1e-5)
     signature = json.loads((tmp_path / "artifacts" / "signature.json").read_text())
-    assert signature["serving_default"]["outputs"] == ["values", "price", "rooms", "error"]
+    outputs = signature["serving_default"]["outputs"]
+    assert outputs["values"] == {"shape": [2], "dtype": "float32"} and outputs["error"]["dtype"] == "string"
+    assert list(outputs) == ["values", "price", "rooms", "error"]
     assert "mean_absolute_error" in str(report)
 
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from mmkeras.encoders.audio.spectrogram import locate_frames
 from mmkeras.encoders.base import Encoder
 from mmkeras.layers import BatchNormalization, LogMelSpectrogram
 from mmkeras.layers.pooling import average, find_largest
@@ -36,6 +37,9 @@ class AudioCNN(Encoder):
         self.filters = tuple(filters)
         self.mel_bins = mel_bins
         self.dropout = dropout
+
+    def locate(self, preprocessor, cells=None):
+        return locate_frames(preprocessor, 2 ** len(self.filters))
 
     def encode(self, inputs, preprocessor, length):
         spectrogram = LogMelSpectrogram(preprocessor.sample_rate, self.mel_bins, name="log_mel")

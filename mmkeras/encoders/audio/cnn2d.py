@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from mmkeras.encoders.audio.spectrogram import SpectrogramEncoder, convolve
+from mmkeras.encoders.audio.spectrogram import SpectrogramEncoder, convolve, locate_frames
 from mmkeras.layers.pooling import average, find_largest
 
 
@@ -43,6 +43,9 @@ class AudioCNN2D(SpectrogramEncoder):
         super().__init__(units, mel_bins, dropout, time_share, band_share)
         self.filters = tuple(filters)
         self.rolls = rolls
+
+    def locate(self, preprocessor, cells=None):
+        return locate_frames(preprocessor, 2 ** len(self.filters))
 
     def encode(self, inputs, preprocessor, length):
         steps, mask = self.hear(inputs, preprocessor, length, self.rolls)

@@ -1,6 +1,6 @@
 import keras
 
-from mmkeras.encoders.audio.spectrogram import SpectrogramEncoder, convolve
+from mmkeras.encoders.audio.spectrogram import SpectrogramEncoder, convolve, locate_frames
 from mmkeras.encoders.recurrent import heed, read_in_order
 
 
@@ -39,6 +39,9 @@ class AudioCRNN(SpectrogramEncoder):
     ):
         super().__init__(units, mel_bins, dropout, time_share, band_share)
         self.filters = tuple(filters)
+
+    def locate(self, preprocessor, cells=None):
+        return locate_frames(preprocessor, 2 ** min(2, len(self.filters)))
 
     def encode(self, inputs, preprocessor, length):
         steps, mask = self.hear(inputs, preprocessor, length)

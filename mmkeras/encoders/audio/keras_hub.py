@@ -7,6 +7,7 @@ from mmkeras.encoders.needs import Needs
 from mmkeras.encoders.pretrained import HubEncoder, import_keras_hub, project, read_preset
 from mmkeras.layers.pooling import average
 from mmkeras.layers.whisper import WhisperSpectrogram
+from mmkeras.preprocessing.places import cut_evenly
 
 _MOONSHINE = ((127, 64), (7, 3), (3, 2))  # steps that each of its convolutions sees, and by how many it moves
 
@@ -63,6 +64,15 @@ class KerasHubAudio(HubEncoder):
         names = ("encoder_features",) if self._is_whisper else ("encoder_input_values", "encoder_padding_mask")
         inputs = {name: backbone.input[name] for name in names}
         return keras.Model(inputs, backbone.output["encoder_sequence_output"], name="network")
+
+    def locate(self, preprocessor, cells=None):
+        samples, rate = preprocessor.shape[0], preprocessor.sample_rate
+        if self._is_whisper:
+            return cut_evenly("seconds", samples / rate, 2 * 160 / rate, samples // (2 * 160))
+        count, step = samples, 1
+        for size, stride in _MOONSHINE:
+            count, step = (count - size) // stride + 1, step * stride
+        return cut_evenly("seconds", samples / rate, step / rate, count)
 
     def encode(self, inputs, preprocessor, length):
         network = self.make_network()

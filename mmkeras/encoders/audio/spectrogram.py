@@ -6,6 +6,8 @@ from keras import ops
 from mmkeras.encoders.base import Encoder
 from mmkeras.encoders.masking import clear
 from mmkeras.layers import BatchNormalization, LogMelSpectrogram, SpectrogramMasking, SpectrogramRolling
+from mmkeras.preprocessing import Places, Preprocessor
+from mmkeras.preprocessing.places import cut_evenly
 
 
 class SpectrogramEncoder(Encoder):
@@ -79,3 +81,18 @@ def convolve(steps, mask, filters, pools):
         )(maps)
         mask = mask[:, ::time]
     return keras.layers.Reshape((maps.shape[1], -1), name="steps")(maps), mask
+
+
+def locate_frames(preprocessor: Preprocessor, frames: int, repeats: int = 1) -> Places:
+    """Where tokens of so many frames of the spectrogram lie, in seconds.
+
+    Args:
+        preprocessor: of the sound.
+        frames: how many of them a token stands for.
+        repeats: tokens that follow each other at the same time.
+    """
+    spectrogram = LogMelSpectrogram(preprocessor.sample_rate)
+    samples = preprocessor.shape[0]
+    count = -(-spectrogram.compute_output_shape((None, samples))[1] // frames)
+    rate = preprocessor.sample_rate
+    return cut_evenly("seconds", samples / rate, frames * spectrogram.frame_step / rate, count, repeats)

@@ -2,7 +2,7 @@ import keras
 from keras import ops
 
 from mmkeras.encoders.attention import attend
-from mmkeras.encoders.audio.spectrogram import SpectrogramEncoder
+from mmkeras.encoders.audio.spectrogram import SpectrogramEncoder, locate_frames
 from mmkeras.layers.pooling import average
 
 _PATCH = 16  # steps and bands
@@ -44,6 +44,9 @@ class AudioTransformer(SpectrogramEncoder):
         super().__init__(units, mel_bins, dropout, time_share, band_share)
         self.num_layers = num_layers
         self.num_heads = num_heads
+
+    def locate(self, preprocessor, cells=None):
+        return locate_frames(preprocessor, _PATCH, self.mel_bins // _PATCH)
 
     def encode(self, inputs, preprocessor, length):
         steps, mask = self.hear(inputs, preprocessor, length)

@@ -28,6 +28,8 @@ class HistoryDIN(Encoder):
     (None, 4, 8)
     """
 
+    token_per_step = True
+
     def __init__(self, units: int = 64, embedding_dim: int = 64, dropout: float = 0.1):
         super().__init__(units)
         self.embedding_dim = embedding_dim

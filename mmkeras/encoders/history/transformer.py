@@ -25,6 +25,8 @@ class HistoryTransformer(AttentionEncoder):
     (None, 4, 8)
     """
 
+    token_per_step = True
+
     def __init__(self, units: int = 64, num_layers: int = 2, num_heads: int = 2, dropout: float = 0.2):
         super().__init__(units, num_layers, num_heads, dropout)
 

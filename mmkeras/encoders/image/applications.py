@@ -4,7 +4,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from mmkeras.encoders.image.grid import read_cells
+from mmkeras.encoders.image.grid import locate_cells, read_cells
 from mmkeras.encoders.needs import Needs
 from mmkeras.encoders.pretrained import PretrainedEncoder, project, tell
 
@@ -69,6 +69,9 @@ class Applications(PretrainedEncoder):
 
     def preprocessing(self):
         return Needs(hard={"grayscale": False}, soft={"size": _SIZES.get(self.network, _SIZE)})
+
+    def locate(self, preprocessor, cells=None):
+        return locate_cells(preprocessor.size, self._make(preprocessor.shape).output.shape[1:3])
 
     def encode(self, inputs, preprocessor):
         network = self.fill(self._make(tuple(inputs.shape[1:])))

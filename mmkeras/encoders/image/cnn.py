@@ -3,7 +3,7 @@
 import keras
 
 from mmkeras.encoders.base import Encoder
-from mmkeras.encoders.image.grid import halve, read_grid
+from mmkeras.encoders.image.grid import halve, locate_grid, locate_halved, read_grid
 from mmkeras.layers import BatchNormalization
 
 
@@ -40,6 +40,12 @@ class ImageCNN(Encoder):
         self.filters = tuple(filters)
         self.dropout = dropout
         self.is_strided = is_strided
+
+    def locate(self, preprocessor, cells=None):
+        if not self.is_strided:
+            return locate_halved(preprocessor.size, len(self.filters))
+        step = 2 ** len(self.filters)
+        return locate_grid(preprocessor.size, [-(-side // step) for side in preprocessor.size], step)
 
     def encode(self, inputs, preprocessor):
         pixels = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(inputs)

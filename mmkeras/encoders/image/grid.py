@@ -4,6 +4,8 @@ import keras
 from keras import ops
 
 from mmkeras.layers import PositionEmbedding
+from mmkeras.preprocessing import Places
+from mmkeras.preprocessing.places import cut_grid
 
 _GRID = 4
 
@@ -21,6 +23,34 @@ def read_grid(pixels, units: int, dropout: float):
     values = keras.layers.Dropout(dropout, name="dropout")(keras.layers.Flatten("channels_last", name="flatten")(cells))
     pooled = keras.layers.Dense(units, name="pooled_dense")(values)
     return tokens, ops.ones_like(tokens[:, :, 0], dtype="bool"), pooled
+
+
+def locate_grid(size, maps, step: int) -> Places:
+    """Where the tokens of `read_grid` lie in an image of this size.
+
+    Args:
+        size: `(height, width)` of the image.
+        maps: `(height, width)` of what convolutions left.
+        step: how many pixels of the image a pixel of them stands for.
+    """
+    pools = [max(1, side // _GRID) for side in maps]
+    return cut_grid(
+        size, [pool * step for pool in pools], [side // pool for side, pool in zip(maps, pools, strict=True)]
+    )
+
+
+def locate_halved(size, blocks: int) -> Places:
+    """The same after so many blocks that end with `halve`."""
+    maps, step = tuple(size), 1
+    for _ in range(blocks):
+        if min(maps) >= 2:
+            maps, step = tuple(side // 2 for side in maps), 2 * step
+    return locate_grid(size, maps, step)
+
+
+def locate_cells(size, maps) -> Places:
+    """Where the tokens of `read_cells` lie in an image of this size, for maps `(height, width)`."""
+    return cut_grid(size, [side / count for side, count in zip(size, maps, strict=True)], maps)
 
 
 def read_cells(maps):

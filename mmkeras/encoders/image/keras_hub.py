@@ -1,11 +1,13 @@
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import ops
 
-from mmkeras.encoders.image.grid import read_cells
+from mmkeras.encoders.image.grid import locate_cells, read_cells
 from mmkeras.encoders.needs import Needs
 from mmkeras.encoders.pretrained import HubEncoder, import_keras_hub, project, read_preset
+from mmkeras.preprocessing import Places
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -69,6 +71,19 @@ class KerasHubImage(HubEncoder):
 
     def cut(self, backbone):
         return keras.Model(backbone.input, backbone.output, name="network")
+
+    def locate(self, preprocessor, cells=None):
+        shape = self.make_network().compute_output_shape((None, *preprocessor.shape))
+        if len(shape) == 4:
+            return locate_cells(preprocessor.size, shape[1:3])
+        patches = shape[1] - self.has_class_token
+        rows = round((patches * preprocessor.size[0] / preprocessor.size[1]) ** 0.5)
+        places = locate_cells(preprocessor.size, (rows, patches // rows))
+        if not self.has_class_token:
+            return places
+        # The token of the class stands for all of the image.
+        starts = np.concatenate([[[[0, 0]]], places.starts], axis=1)
+        return Places("pixels", starts, np.concatenate([[[preprocessor.size]], places.ends], axis=1))
 
     def encode(self, inputs, preprocessor):
         pixels = keras.layers.Rescaling(self.scale, self.offset, name="rescale")(ops.cast(inputs, "float32"))

@@ -1,7 +1,7 @@
 import keras
 
 from mmkeras.encoders.base import Encoder
-from mmkeras.encoders.image.grid import halve, read_grid
+from mmkeras.encoders.image.grid import halve, locate_halved, read_grid
 from mmkeras.layers import BatchNormalization
 
 
@@ -28,6 +28,9 @@ class ImageResNet(Encoder):
         super().__init__(units)
         self.filters = tuple(filters)
         self.dropout = dropout
+
+    def locate(self, preprocessor, cells=None):
+        return locate_halved(preprocessor.size, len(self.filters))
 
     def encode(self, inputs, preprocessor):
         pixels = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(inputs)

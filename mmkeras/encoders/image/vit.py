@@ -3,6 +3,7 @@ from keras import ops
 
 from mmkeras.encoders.attention import AttentionEncoder
 from mmkeras.layers.pooling import average
+from mmkeras.preprocessing.places import cut_grid
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -31,6 +32,10 @@ class ImageViT(AttentionEncoder):
     ):
         super().__init__(units, num_layers, num_heads, dropout)
         self.patch_size = patch_size
+
+    def locate(self, preprocessor, cells=None):
+        step = self.patch_size
+        return cut_grid(preprocessor.size, [step, step], [-(-side // step) for side in preprocessor.size])
 
     def encode(self, inputs, preprocessor):
         pixels = keras.layers.Rescaling(1 / 255, name="rescale")(inputs)

@@ -24,6 +24,8 @@ class TabularMLP(Encoder):
     (None, 1, 8)
     """
 
+    token_per_step = True
+
     def __init__(self, units: int = 64, dropout: float = 0.5):
         super().__init__(units)
         self.dropout = dropout

@@ -27,6 +27,8 @@ class TabularTransformer(AttentionEncoder):
     (None, 1, 8)
     """
 
+    token_per_step = True
+
     def encode(self, inputs, preprocessor):
         tokens = FeatureTokenizer(preprocessor.cardinalities, self.units, preprocessor.edges, name="tokenizer")(inputs)
         mask = ops.ones_like(tokens[:, :, 0], dtype="bool")

@@ -28,6 +28,8 @@ class TextCNN(Encoder):
     (None, 4, 8)
     """
 
+    token_per_step = True
+
     def __init__(
         self,
         units: int = 64,

@@ -27,6 +27,8 @@ class TextGRU(Encoder):
     (None, 4, 8)
     """
 
+    token_per_step = True
+
     layer = keras.layers.GRU
 
     def __init__(self, units: int = 64, embedding_dim: int = 64, dropout: float = 0.0, bidirectional: bool = False):

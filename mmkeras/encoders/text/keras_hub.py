@@ -48,6 +48,8 @@ class KerasHubText(HubEncoder):
     [[2, 5, 6, 3]]
     """
 
+    token_per_step = True
+
     networks = {
         "BertBackbone": "first",
         "DistilBertBackbone": "first",

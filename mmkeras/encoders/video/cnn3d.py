@@ -34,6 +34,8 @@ class VideoCNN3D(Encoder):
     (None, 4, 8)
     """
 
+    token_per_step = True
+
     def __init__(
         self,
         units: int = 64,

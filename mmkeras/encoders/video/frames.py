@@ -35,6 +35,8 @@ class FrameEncoder(Encoder):
         motion: whether it is given, in place of colors, what moves (`mk.layers.FrameMotion`).
     """
 
+    token_per_step = True
+
     def __init__(self, units: int = 64, frame_encoder: Encoder | None = None, motion: bool = False):
         super().__init__(units)
         self.frame_encoder = ImageCNN() if frame_encoder is None else frame_encoder

@@ -25,5 +25,5 @@ for run in range(request["latency_runs"]):
     session.run(names, row)
     times.append(time.perf_counter() - start)
 ops = sorted({node.op_type for node in onnx.load(request["artifact"]).graph.node})
-answer = {"latency_ms": 1000 * statistics.median(times), "inputs": sorted(inputs), "ops": ops}
+answer = {"latency_ms": 1000 * statistics.median(times), "ops": ops}
 Path(sys.argv[2]).write_text(json.dumps(answer))

@@ -52,5 +52,5 @@ for name in request["signatures"]:
         start = time.perf_counter()
         signature(**row)
         times.append(time.perf_counter() - start)
-    answer[name] = {"latency_ms": 1000 * statistics.median(times), "inputs": sorted(inputs)}
+    answer[name] = {"latency_ms": 1000 * statistics.median(times)}
 Path(sys.argv[2]).write_text(json.dumps(answer))

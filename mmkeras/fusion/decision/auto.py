@@ -27,7 +27,7 @@ class Auto(Gated):
     def connect(self, outputs, head, encoded=None):
         logits, _ = super().connect(outputs, head)
         features = outputs["modalities"]
-        if head.reads != "fused" or (len(features) == 1 and not encoded):
+        if head.source != "fused" or head.per_token or (len(features) == 1 and not encoded):
             return logits, {}
         branches = connect_branches(features, head)
         if len(features) > 1:

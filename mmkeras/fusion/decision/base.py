@@ -19,7 +19,7 @@ class DecisionFusion(Fusion):
     Output shape: `(batch, units)`.
     """
 
-    reads = ("pooled", "present")
+    feature_keys = ("pooled", "present")
 
     def __init__(self, modality_dropout=MODALITY_DROPOUT, seed=None, **kwargs):
         super().__init__(modality_dropout=modality_dropout, seed=seed, **{**kwargs, "dtype": "float32"})
@@ -51,10 +51,15 @@ class DecisionFusion(Fusion):
         return {"modalities": features}
 
     def connect(self, outputs, head, encoded=None):
-        if head.reads not in WHOLE:
+        if head.per_token:
+            raise ValueError(
+                f"{type(self).__name__} joins one answer of each modality, and {type(head).__name__} answers for "
+                "tokens. Use a fusion of another level, such as 'cross_attention'."
+            )
+        if head.source not in WHOLE:
             raise ValueError(
                 f"{type(self).__name__} gives each modality a head, so a head cannot read one of them alone. "
-                f"Received: reads={head.reads!r}. Use a fusion of another level."
+                f"Received: source={head.source!r}. Use a fusion of another level."
             )
         branches = connect_branches(outputs["modalities"], head)
         present = {name: features["present"] for name, features in outputs["modalities"].items()}

@@ -13,7 +13,7 @@ class VectorFusion(Fusion):
     """
 
     neutral = "zeros"
-    reads = ("pooled", "present")
+    feature_keys = ("pooled", "present")
 
     def build_fusion(self, shapes):
         self.projections = {}

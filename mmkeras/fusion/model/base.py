@@ -23,7 +23,7 @@ class TokenFusion(Fusion):
         modality_dropout, seed: as for every `Fusion`.
     """
 
-    reads = FEATURES
+    feature_keys = FEATURES
     passes_on = False
     has_pooled_tokens = True
 

@@ -41,7 +41,7 @@ class CrossAttention(TokenFusion):
         super().__init__(units, num_heads, dropout, modality_dropout, seed, **kwargs)
         self.has_pooled_tokens = has_pooled_tokens
         if not has_pooled_tokens:
-            self.reads = ("tokens", "mask", "present")
+            self.feature_keys = ("tokens", "mask", "present")
 
     def build_projections(self, shapes):
         added = int(self.has_pooled_tokens)

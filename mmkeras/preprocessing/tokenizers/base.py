@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from mmkeras.preprocessing.tokenizers.offsets import Offsets
 from mmkeras.representation import Represented
 
 RESERVED_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -35,8 +36,16 @@ class Tokenizer(Represented):
         """Learns the vocabulary, if it was not given."""
         raise NotImplementedError
 
-    def tokenize(self, texts) -> tf.RaggedTensor:
-        """String tensor `(batch,)` to int32 ids `(batch, None)`."""
+    def tokenize(self, texts, offsets: bool = False) -> tf.RaggedTensor | tuple[tf.RaggedTensor, Offsets]:
+        """String tensor `(batch,)` to int32 ids `(batch, None)`.
+
+        Args:
+            texts: the strings.
+            offsets: to give a tuple of the ids and of the `Offsets` of the pieces, in characters of the texts.
+
+        Raises:
+            NotImplementedError: with `offsets`, by a tokenizer that does not count them.
+        """
         raise NotImplementedError
 
     def find_id(self, token: str) -> int:

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from mmkeras.preprocessing.tokenizers.base import Tokenizer
+from mmkeras.preprocessing.tokenizers.offsets import find_characters, split_characters
 
 _LONGEST_WORD = 512  # bytes that are merged at once; a longer word is split into parts of so many
 _SPACE = r"[\t-\r \x{85}\p{Z}]"  # what Unicode calls white space
@@ -86,14 +87,24 @@ class BytePair(Tokenizer):
                 self._tables = {"merges": tf.lookup.StaticHashTable(initializer, len(self._pairs))}
         return self._tables
 
-    def tokenize(self, texts):
-        if self.add_prefix_space:
-            texts = tf.strings.join([" ", texts])
-        words = _split(texts)
+    def tokenize(self, texts, offsets=False):
+        words = _split(tf.strings.join([" ", texts]) if self.add_prefix_space else texts)
         distinct, indices = tf.unique(words.flat_values)
         pieces = tf.gather(self._encode(distinct), indices)
         per_text = tf.RaggedTensor.from_row_splits(pieces, words.row_splits)
-        return tf.cast(per_text.merge_dims(1, 2), tf.int32)
+        ids = tf.cast(per_text.merge_dims(1, 2), tf.int32)
+        return (ids, self._find_offsets(texts, ids)) if offsets else ids
+
+    def _find_offsets(self, texts, ids):
+        """The pieces of a text are all of its bytes, one after the other."""
+        sizes = tf.gather(tf.constant([len(piece) for piece in self.vocabulary]), ids.flat_values)
+        stops = tf.cumsum(sizes)
+        before = tf.gather(tf.concat([[0], stops], 0), ids.row_starts())
+        ends = stops - tf.gather(before, ids.value_rowids()) - int(self.add_prefix_space)
+        starts = tf.maximum(ends - sizes, 0)
+        characters = split_characters(texts)
+        lengths = characters.with_flat_values(tf.strings.length(characters.flat_values))
+        return find_characters(characters, lengths, *(ids.with_flat_values(part) for part in (starts, ends)))
 
     def _encode(self, words):
         """Strings `(words,)` to ids `(words, None)`."""

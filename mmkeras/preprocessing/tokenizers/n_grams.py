@@ -7,8 +7,11 @@ import tensorflow_text as tf_text
 
 from mmkeras.preprocessing.lookup import make_table
 from mmkeras.preprocessing.tokenizers.base import RESERVED_TOKENS, Tokenizer
+from mmkeras.preprocessing.tokenizers.offsets import Offsets, find_characters, split_characters
 
 _UNKNOWN = 1  # id of [UNK]
+_NO_WORD = r"[^\p{L}\p{M}\p{N}]+"
+_CLUSTER = r"\P{M}\p{M}*"
 _SPLIT_TEXTS = 1000  # whose n-grams are in memory at once
 
 
@@ -74,8 +77,8 @@ class NGrams(Tokenizer):
 
     def _split(self, texts):
         """Strings `(batch, None)`: the runs of words, then those of characters."""
-        texts = tf_text.case_fold_utf8(tf_text.normalize_utf8(texts, "NFKC"))
-        words = tf.strings.split(tf.strings.regex_replace(texts, r"[^\p{L}\p{M}\p{N}]+", " "))
+        texts = _fold(texts)
+        words = tf.strings.split(tf.strings.regex_replace(texts, _NO_WORD, " "))
         texts = tf.strings.regex_replace(tf.strings.join([" ", texts, " "]), r"\s+", " ")
         characters = tf.strings.unicode_split(texts, "UTF-8")
         words = tf.ragged.map_flat_values(lambda word: tf.strings.join(["▁", word]), words)
@@ -90,14 +93,40 @@ class NGrams(Tokenizer):
             self._tables = {"vocabulary": make_table(self.vocabulary[2:], 2, _UNKNOWN)}
         return self._tables
 
-    def tokenize(self, texts):
+    def tokenize(self, texts, offsets=False):
         ids = tf.ragged.map_flat_values(self.tables["vocabulary"].lookup, self._split(texts))
-        known = tf.ragged.boolean_mask(ids, ids != _UNKNOWN)
+        is_known = ids != _UNKNOWN
+        known = tf.ragged.boolean_mask(ids, is_known)
         is_unknown = (known.row_lengths() == 0) & (ids.row_lengths() > 0)
-        unknown = tf.RaggedTensor.from_row_lengths(
-            tf.fill([tf.reduce_sum(tf.cast(is_unknown, tf.int32))], _UNKNOWN), tf.cast(is_unknown, tf.int64)
-        )
-        return tf.concat([known, unknown], axis=1)
+
+        def add_unknown(known, values):
+            """What is known of each text, and a value for the [UNK] of those of which nothing is."""
+            values = tf.boolean_mask(tf.broadcast_to(values, tf.shape(is_unknown)), is_unknown)
+            return tf.concat([known, tf.RaggedTensor.from_row_lengths(values, tf.cast(is_unknown, tf.int64))], axis=1)
+
+        found = add_unknown(known, _UNKNOWN)
+        if not offsets:
+            return found
+        starts, ends = (tf.ragged.boolean_mask(part, is_known) for part in self._find_offsets(texts))
+        lengths = tf.strings.length(texts, "UTF8_CHAR")
+        return found, Offsets(add_unknown(starts, 0), add_unknown(ends, lengths))
+
+    def _find_offsets(self, texts):
+        """Of the runs of `_split`: those of words, then those of characters."""
+        characters = split_characters(texts)
+        # A letter with its marks is normalized together, so that it is counted as its first character.
+        clusters = tf_text.regex_split(texts, _CLUSTER, _CLUSTER)
+        folded = tf.ragged.map_flat_values(_fold, clusters)
+        sizes = tf.strings.length(clusters.flat_values, "UTF8_CHAR")
+        firsts = tf.cumsum(sizes, exclusive=True)[:, tf.newaxis]
+        lengths = tf.scatter_nd(firsts, tf.strings.length(folded.flat_values), [tf.reduce_sum(sizes)])
+        joined = tf.strings.reduce_join(folded, axis=-1)
+        _, *words = tf_text.regex_split_with_offsets(joined, _NO_WORD)
+        letters = _find_letters(joined)
+        runs = [_slice_runs(*words, length) for length in _count_up(self.words)]
+        runs += [_slice_runs(*letters, length) for length in _count_up(self.characters)]
+        starts, ends = (tf.concat(parts, axis=1) for parts in zip(*runs, strict=True))
+        return find_characters(characters, characters.with_flat_values(lengths), starts, ends)
 
     def get_config(self):
         return {
@@ -107,6 +136,27 @@ class NGrams(Tokenizer):
             "min_count": self.min_count,
             "vocabulary_size": self.vocabulary_size,
         }
+
+
+def _fold(texts):
+    return tf_text.case_fold_utf8(tf_text.normalize_utf8(texts, "NFKC"))
+
+
+def _find_letters(texts):
+    """Where the characters of texts begin and end, in bytes, with a space at either end, and one for several."""
+    letters, starts = tf.strings.unicode_split_with_offsets(tf.strings.join([" ", texts, " "]), "UTF-8")
+    is_space = tf.strings.regex_full_match(letters.flat_values, r"\s")
+    is_first = tf.scatter_nd(
+        letters.row_starts()[:, tf.newaxis], tf.ones_like(letters.row_starts(), tf.bool), tf.shape(is_space, tf.int64)
+    )
+    is_kept = letters.with_flat_values(is_first | ~is_space | ~tf.concat([[False], is_space[:-1]], 0))
+    ends = starts + tf.cast(tf.strings.length(letters), starts.dtype)
+    return [tf.cast(tf.ragged.boolean_mask(part, is_kept), tf.int64) - 1 for part in (starts, ends)]
+
+
+def _slice_runs(starts, ends, length):
+    """Of so many parts in a row where the first begins and the last ends."""
+    return (starts if length == 1 else starts[:, : 1 - length]), ends[:, length - 1 :]
 
 
 def _count_up(lengths):

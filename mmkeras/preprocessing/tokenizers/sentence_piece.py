@@ -9,8 +9,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 import tensorflow_text as tf_text
+from tensorflow_text.python.ops.sentencepiece_tokenizer import gen_sentencepiece_tokenizer as _ops
 
 from mmkeras.preprocessing.tokenizers.base import RESERVED_TOKENS, Tokenizer
+from mmkeras.preprocessing.tokenizers.offsets import find_characters, split_characters
 
 _LEARN = Path(__file__).parent.parent / "scripts" / "learn_pieces.py"
 _TIE = 1e-6  # of two ways with as few pieces the one with those learned earlier
@@ -107,11 +109,28 @@ class SentencePiece(Tokenizer):
             raise ValueError(f"SentencePiece learns nothing from these {len(lines):,} lines: {error}")
         return process.stdout
 
-    def tokenize(self, texts):
+    def tokenize(self, texts, offsets=False):
+        if offsets:
+            return self._tokenize_with_offsets(texts)
         if self._ops is None:
             with tf.init_scope():
                 self._ops = tf_text.FastSentencepieceTokenizer(self.model)
         return self._ops.tokenize(texts)
+
+    def _tokenize_with_offsets(self, texts):
+        """By the slower tokenizer, which is the only one to count bytes.
+
+        By its ops, since the model belongs to the kernel of an op, which TensorFlow may drop, as `tf.random.set_seed`
+        does: an object that was made before then refers to nothing.
+        """
+        model = _ops.sentencepiece_op(model=self.model)
+        flat, splits, starts, ends = _ops.sentencepiece_tokenize_with_offsets_op(
+            model, texts, nbest_size=0, alpha=1.0, add_bos=False, add_eos=False, reverse=False, out_type=tf.int32
+        )
+        ids, starts, ends = (tf.RaggedTensor.from_row_splits(part, splits) for part in (flat, starts, ends))
+        characters = split_characters(texts)
+        lengths = characters.with_flat_values(tf.strings.length(characters.flat_values))
+        return ids, find_characters(characters, lengths, starts, ends)
 
     def get_config(self):
         model = None if self.model is None else base64.b64encode(self.model).decode()

@@ -5,6 +5,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from mmkeras.preprocessing.tokenizers.base import Tokenizer
+from mmkeras.preprocessing.tokenizers.offsets import find_characters, split_characters
 
 _LONGEST_WORD = 400  # bytes of a word that is split; a longer one is [UNK]
 
@@ -53,7 +54,7 @@ class WordPiece(Tokenizer):
     def adapt(self, texts):
         """Nothing: the vocabulary is given."""
 
-    def tokenize(self, texts):
+    def tokenize(self, texts, offsets=False):
         if self._ops is None:
             with tf.init_scope():  # its tables are built once, also when first asked for inside a graph
                 self._ops = tf_text.FastBertTokenizer(
@@ -63,7 +64,12 @@ class WordPiece(Tokenizer):
                     token_out_type=tf.int32,
                     support_detokenization=False,
                 )
-        return self._ops.tokenize(self._fold(texts))
+        if not offsets:
+            return self._ops.tokenize(self._fold(texts))
+        ids, starts, ends = self._ops.tokenize_with_offsets(self._fold(texts))
+        characters = split_characters(texts)
+        lengths = characters.with_flat_values(tf.strings.length(self._fold_unicode(characters.flat_values)))
+        return ids, find_characters(characters, lengths, starts, ends)
 
     def _fold(self, texts):
         if not self.lowercase and not self.strip_accents:

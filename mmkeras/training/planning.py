@@ -1,12 +1,17 @@
 """What `fit` of a model that trains a backbone does before Keras's."""
 
+import tempfile
+from pathlib import Path
+
 import keras
 import tensorflow as tf
 
-from mmkeras.callbacks import Resume, StopAtNaN
 from mmkeras.distribute.cluster import is_chief
-from mmkeras.distribute.workers import has_workers, require_same, write_once
-from mmkeras.schedules import CosineToEnd, count_steps
+from mmkeras.distribute.workers import has_workers, require_same
+from mmkeras.training.callbacks import Backup, Resume, StopAtNaN
+from mmkeras.training.schedules import CosineToEnd, count_steps
+
+_WRITERS = (keras.callbacks.TensorBoard, keras.callbacks.CSVLogger, keras.callbacks.RemoteMonitor)
 
 
 def plan_fit(model: keras.Model, x, y, batch_size, epochs, kwargs) -> dict:
@@ -47,3 +52,42 @@ def describe_training(model: keras.Model, x, batch_size, epochs) -> dict[str, ob
         "the form of the data": str((x.element_spec, int(x.cardinality())) if is_dataset else type(x)),
         "the rows": getattr(x, "rows_digest", None),
     }
+
+
+def write_once(callbacks: list, strategy: tf.distribute.Strategy) -> list:
+    """The callbacks, of which those that write files do so in the chief alone.
+
+    Other workers write checkpoints too, because variables are read by all together, but to a folder that is thrown
+    away.
+    """
+    if not has_workers(strategy) or is_chief():
+        return callbacks
+    kept = [callback for callback in callbacks if not isinstance(callback, _WRITERS)]
+    for callback in kept:
+        if isinstance(callback, keras.callbacks.ModelCheckpoint):
+            callback.filepath = str(_make_scratch(callback) / Path(callback.filepath).name)
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            _read_then_turn_away(callback)
+        if isinstance(callback, Backup):
+            callback.written_folder = _make_scratch(callback)
+    return kept
+
+
+def _make_scratch(callback):
+    callback._scratch = tempfile.TemporaryDirectory()  # it goes with the callback
+    return Path(callback._scratch.name)
+
+
+def _read_then_turn_away(callback):
+    """A backup that this worker reads where the chief wrote it, and writes elsewhere."""
+    begin = callback.on_train_begin
+
+    def begin_and_turn_away(logs=None):
+        begin(logs)
+        folder = _make_scratch(callback)
+        for name, value in vars(callback).items():
+            if isinstance(value, str) and value.startswith(str(callback.backup_dir)) and name != "backup_dir":
+                setattr(callback, name, str(folder / Path(value).name))
+        callback.backup_dir = str(folder)
+
+    callback.on_train_begin = begin_and_turn_away
