@@ -166,7 +166,13 @@ def fit_words(*callbacks, dropout=0.2):
 
 
 # What Keras's own keeps does not hold the state of random generators.
-@pytest.mark.parametrize("make, dropout", [(mk.callbacks.Backup, 0.2), (keras.callbacks.BackupAndRestore, 0.0)])
+@pytest.mark.parametrize(
+    "make, dropout",
+    [
+        (mk.callbacks.Backup, 0.2),
+        pytest.param(keras.callbacks.BackupAndRestore, 0.0, marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_training_ends_as_undisturbed(tmp_path, make, dropout):
     weights, losses = fit_words(dropout=dropout)
     with pytest.raises(Interruption):

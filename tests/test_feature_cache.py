@@ -52,6 +52,7 @@ def test_all_encoders_may_be_frozen(tmp_path):
     assert np.allclose(cached.evaluate(cached.dataset(rows, 16), verbose=0), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*lack what")
 def test_pre_training_with_the_cache_is_pre_training_without(tmp_path):
     rows = make_rows(48)

@@ -272,7 +272,7 @@ def pointer():
 
 
 def test_a_task_whose_answer_is_a_piece_of_its_text(pointer):
-    check_task(pointer, ROWS)
+    check_task(pointer, ROWS, modules=[__name__])
     pieces = pointer.modalities["words"].preprocessor.vocabulary
     ids = pointer.prepare_tensors(ROWS)["words"]
     for row, answer in enumerate(pointer.predict_rows(ROWS)):

@@ -1,6 +1,7 @@
 import json
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -14,11 +15,16 @@ _SCRIPT = Path(__file__).parent / "scripts" / "load_model.py"
 _TIME_LIMIT = 600.0  # seconds
 
 
-def check_reload(model: keras.Model, inputs: Mapping[str, np.ndarray]):
+def check_reload(model: keras.Model, inputs: Mapping[str, np.ndarray], modules: Sequence[str] = ()):
     """Checks that a saved model, loaded in a fresh process that has only imported mmkeras, is the same.
 
     It predicts the same; the same weights are trainable, in the same dtypes; layers have the same dtype policies; the
     optimizer goes on where it was.
+
+    Args:
+        model: what is saved.
+        inputs: what it is fed, by name.
+        modules: names of modules to import too, which register classes of yours.
     """
     facts, optimizer = describe_model(model)
     with tempfile.TemporaryDirectory() as folder:
@@ -26,7 +32,8 @@ def check_reload(model: keras.Model, inputs: Mapping[str, np.ndarray]):
         model.save(paths[0])
         np.savez(paths[1], **inputs)
         log = Path(folder) / "log.txt"
-        code = run_preloaded(_SCRIPT, paths, log, _TIME_LIMIT, modules=["mmkeras"])
+        own = json.dumps({"path": sys.path, "modules": list(modules)})
+        code = run_preloaded(_SCRIPT, [*paths, own], log, _TIME_LIMIT, modules=["mmkeras"])
         require(code == 0, f"it cannot be loaded in a fresh process:\n{log.read_text(errors='replace')[-3000:]}")
         with np.load(paths[2]) as archive:
             loaded = dict(archive)

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ from mmkeras.testing.reload import check_reload
 from mmkeras.testing.requirements import require, require_close
 
 
-def check_task(task: Task, source: Source):
+def check_task(task: Task, source: Source, modules: Sequence[str] = ()):
     """Checks what holds for every task, on labeled rows.
 
     Rows are answered the same one by one, together, as a `Source` and by `dataset`, also without any modality; the
@@ -19,6 +20,7 @@ def check_task(task: Task, source: Source):
     Args:
         task: a compiled task.
         source: labeled rows, some of them usable.
+        modules: as for `check_reload`.
     """
     rows = source.table.to_dict("records")
     answers = task.predict_rows(source)
@@ -43,7 +45,7 @@ def check_task(task: Task, source: Source):
     known = set(task.target.measures.measure_all(constant, keras.tree.map_structure(np.asarray, truth)))
     require(set(evaluation.table.columns) == known, f"it is evaluated by {sorted(evaluation.table.columns)}")
     _check_learning(task, batches)
-    check_reload(task, {name: tensor.numpy() for name, tensor in tensors.items()})
+    check_reload(task, {name: tensor.numpy() for name, tensor in tensors.items()}, modules)
 
 
 def _locate(task, source):

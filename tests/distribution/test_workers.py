@@ -8,6 +8,7 @@ TOLERANCE = 3e-5
 PAIRS = {"case": "pairs", "rows": 41}
 
 
+@pytest.mark.slow
 def test_a_worker_dies_and_training_ends_as_undisturbed(data, tmp_path):
     """Killed in the third epoch, all are started again, and go on after the second."""
     job = {"case": "table", "backup": str(tmp_path / "backup"), "dies_in_epoch": 2, "worker_that_dies": 1}

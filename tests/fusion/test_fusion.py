@@ -30,7 +30,7 @@ def test_there_are_fusions_of_each_level():
 
 
 @every_level
-@pytest.mark.parametrize("names", ["a", "ab", "abcdef"])
+@pytest.mark.parametrize("names", ["a", "ab", pytest.param("abcdef", marks=pytest.mark.slow)])
 def test_the_contract_holds_for_one_to_six_modalities(fusion, names):
     check_fusion(make(fusion), make_features({name: length for length, name in enumerate(names, 2)}))
 

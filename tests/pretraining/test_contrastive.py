@@ -61,7 +61,7 @@ def test_the_sigmoid_loss_is_that_of_the_paper():
     )
 
 
-@pytest.mark.parametrize("loss", ["info_nce", "sigmoid"])
+@pytest.mark.parametrize("loss", ["info_nce", pytest.param("sigmoid", marks=pytest.mark.slow)])
 def test_rows_without_a_half_do_not_count(loss):
     one, other = random_vectors()
     counts = np.array([True, False, True, True, False])
@@ -113,7 +113,7 @@ def test_hashes_know_contents_that_differ_in_one_value():
     assert (hashes[0] == hashes[2]).all() and (hashes[0] != hashes[1]).any()
 
 
-@pytest.mark.parametrize("loss", ["info_nce", "sigmoid"])
+@pytest.mark.parametrize("loss", ["info_nce", pytest.param("sigmoid", marks=pytest.mark.slow)])
 def test_pairs_find_each_other_after_training(loss):
     rows = make_rows()
     pretrainer = make_pretrainer(rows, [mk.pretraining.Contrastive("color", "facts", units=16, loss=loss)])
@@ -216,7 +216,7 @@ def test_a_loss_that_is_no_number_names_batch_and_modality():
         pretrainer.fit(tf.data.Dataset.from_tensors(inputs), verbose=0)
 
 
-@pytest.mark.parametrize("loss", ["info_nce", "sigmoid"])
+@pytest.mark.parametrize("loss", ["info_nce", pytest.param("sigmoid", marks=pytest.mark.slow)])
 def test_two_views_of_a_recording_find_each_other(loss, tmp_path):
     random = np.random.default_rng(0)
     for index in range(24):

@@ -25,7 +25,7 @@ def train(rows_at_once, dropout=0.0, epochs=3):
     return pretrainer, history
 
 
-@pytest.mark.parametrize("rows_at_once", [5, 8, 99])
+@pytest.mark.parametrize("rows_at_once", [pytest.param(5, marks=pytest.mark.slow), 8, 99])
 def test_parts_give_weights_losses_and_metrics_of_the_whole(rows_at_once):
     """Also where the last part, and the last batch, have fewer rows."""
     whole, expected = train(None)

@@ -87,7 +87,10 @@ def make_pretrainer(rows, name, optimizer=None):
     )
 
 
-@pytest.mark.parametrize("name", CASES)
+SLOW = ("caption", "patches of spectrograms", "masked modality", "matching")
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in CASES])
 def test_it_learns_and_is_the_same_in_a_fresh_process(rows, name):
     pretrainer = make_pretrainer(rows, name)
     *_, metric, wanted = CASES[name]
