@@ -97,7 +97,7 @@ def test_a_csv_without_the_target_column(folder):
 def test_a_label_never_seen_in_training(folder, trained):
     source = read(folder, "what color is it?,2.png,blu")
     assert str(trained.check(source).problems[0]) == (
-        "rows.csv, row 3, column 'answer' (blu): unknown label: the model knows 13 labels, and not this one. "
+        "rows.csv, row 3, column 'answer' (blu): unknown label: it is not one of the 13 labels of the model. "
         "Fix: correct it to 'blue'."
     )
 

@@ -34,7 +34,7 @@ def test_the_example_on_data_runs(tmp_path, monkeypatch, capsys):
         runpy.run_path(str(tmp_path / "example.py"))
     out = capsys.readouterr().out
     assert "table.csv, row 26, column 'recording' (gone.wav): file not found" in out
-    assert "row 25, column 'recording' (23.wav): duplicate: it says the same as row 24" in out
+    assert "row 25, column 'recording' (23.wav): duplicate: it equals row 24" in out
     assert "24 rows in 1 shards" in out
 
 

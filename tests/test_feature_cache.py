@@ -80,7 +80,7 @@ def test_pre_training_with_the_cache_says_what_it_says_without(tmp_path):
     cached = mk.finetuning.CachedTask(pretrainer, tmp_path)
     with pytest.raises(ValueError, match="compare the rows of a batch.*Received: batch_size=1"):
         cached.dataset(rows, 1)
-    with pytest.raises(ValueError, match="No row counted for 'contrastive_text_name' in epoch 1"):
+    with pytest.raises(ValueError, match="'contrastive_text_name' had no usable rows in epoch 1"):
         cached.fit(cached.dataset(rows, 4), verbose=0)
 
 

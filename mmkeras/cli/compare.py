@@ -8,7 +8,7 @@ from mmkeras.cli.tables import TABLE, add_trust, guess_modalities
 def add(commands):
     compare = commands.add_parser(
         "compare",
-        help="train every fusion and every single modality alike, and say what fusing brings",
+        help="train every fusion and every single modality under one budget, and report the gain from fusion",
         description="Trains each candidate on the rows of a table, and measures it on others. What the columns hold is "
         "proposed as by `mmkeras check`.",
         epilog="Example: mmkeras compare train.csv --target label --fusions sum,gated --seeds 1 --folder comparison",

@@ -115,7 +115,7 @@ def to_list(cell) -> tuple[str, ...]:
         items = _parse_list(text)
         if items is None:
             remedy = 'write it as ["a", "b"]; in pandas, save the table as JSON Lines or Parquet'
-            return (Unreadable(cell, Finding("not a list", "its items cannot be told apart", remedy, True)),)
+            return (Unreadable(cell, Finding("not a list", "its items cannot be separated", remedy, True)),)
     elif isinstance(cell, list | tuple):
         items = cell
     elif isinstance(cell, numbers.Number):

@@ -15,12 +15,7 @@ from mmkeras.data.sources import Source
 _LOOKED_AT = 10_000
 _MOST = 0.9  # share of the cells that have to agree
 _MOST_CATEGORIES, _SHARE_OF_CATEGORIES = 50, 0.1
-_SUFFIXES = {
-    "Image": "png jpg jpeg gif bmp webp tif tiff heic heif avif",
-    "Audio": "wav mp3 flac ogg oga opus m4a aac amr wma aif aiff",
-    "Video": "mp4 mpg mpeg avi webm mov mkv m4v ts wmv",
-}
-SUFFIX_KINDS = {f".{suffix}": kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
+SUFFIX_KINDS = {}  # by suffix the name of the modality of such files; each modality adds its own
 _DATE = re.compile(DATE)
 _IDENTIFIER = re.compile(r"(?=.*\d)[\w.:-]+")  # a code such as B00123, item_7 or a number
 _FEWEST_ITEMS, _LONG_NUMBER = 1.5, 6
@@ -32,7 +27,7 @@ class Proposal:
 
     Attributes:
         column: its name.
-        kind: `"Text"`, `"Image"`, `"Audio"`, `"Video"`, `"History"`, `"number"`, `"category"`, `"date"`, or `"unused"`.
+        kind: the name of a modality, such as `"Text"` or `"Image"`; `"number"`, `"category"`, `"date"`, or `"unused"`.
         why: the reason, in words.
         examples: three cells.
     """
@@ -159,7 +154,7 @@ def plan_modalities(proposals: list[Proposal]) -> dict[str, tuple[str, dict]]:
     """For each input the class of its modality and the arguments: one input a column, and one for all of a table."""
     plan, table = {}, {}
     for proposal in proposals:
-        if proposal.kind in ("Text", "Image", "Audio", "Video", "History"):
+        if proposal.kind[:1].isupper():  # the name of a modality
             name = re.sub("[^A-Za-z0-9]+", "_", proposal.column).strip("_") or proposal.kind.lower()
             name = name_uniquely(name if name[0].isalpha() else f"input_{name}", plan)
             plan[name] = proposal.kind, {} if name == proposal.column else {"column": proposal.column}

@@ -55,7 +55,7 @@ def read_cluster() -> Cluster | None:
     places = [(job, index) for job, index, _ in addresses]
     if place not in places:
         raise ValueError(
-            f"TF_CONFIG does not say which of its workers this process is: 'task' holds one of "
+            f"TF_CONFIG does not define which of its workers this process is: 'task' holds one of "
             f"{[dict(zip(('type', 'index'), each, strict=True)) for each in places]}. Received: task={task!r}"
         )
     return Cluster(tuple(address for *_, address in addresses), places.index(place))

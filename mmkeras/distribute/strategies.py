@@ -85,7 +85,7 @@ def require_one_clock(given, what: str):
     """
     if isinstance(given, tf.distribute.MultiWorkerMirroredStrategy):
         raise ValueError(
-            f"{what} decides by the time that is left, which no two workers measure alike, so they would train other "
+            f"{what} decides by the time that is left, which differs between workers, so they would train other "
             "models. Give it the strategy of one machine, or train one model on several workers by from_source and fit."
         )
 
@@ -105,7 +105,7 @@ def require_known_strategy():
         )
     if keras.distribution.distribution() is not None:
         raise ValueError(
-            "keras.distribution does nothing under TensorFlow, and does not say so: keras.distribution.set_distribution"
+            "keras.distribution silently does nothing under TensorFlow: keras.distribution.set_distribution"
             "(None), and build the model under `with mk.distribute.strategy().scope():`. "
             f"Received: {type(keras.distribution.distribution()).__name__}"
         )

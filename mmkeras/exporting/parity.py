@@ -132,7 +132,7 @@ def compare(
     if too_far or agreement < tolerance.agreement or np.isinf(furthest.difference):
         raise ParityError(
             f"{format_name} differs from the model. Furthest off is row {furthest.row}, {furthest.output}: "
-            f"{furthest.received:.6g} where the model says {furthest.expected:.6g}. Allowed is a difference of "
+            f"{furthest.received:.6g} where the model gives {furthest.expected:.6g}. Allowed is a difference of "
             f"{'anything' if tolerance.difference is None else tolerance.difference}, found "
             f"{furthest.difference:.3g}; at least {tolerance.agreement:.2%} equal answers, found {agreement:.2%}. "
             f"If that is good enough for you: mk.export(..., tolerances={{'{format_name}': mk.Tolerance(...)}})."

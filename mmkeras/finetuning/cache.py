@@ -60,7 +60,8 @@ class CachedTask(TrainedModel, keras.Model):
         frozen = [name for name, encoder in task.backbone.encoders.items() if not encoder.trainable_variables]
         if not frozen:
             raise ValueError(
-                f"CachedTask keeps what frozen encoders say, and none is: mk.finetuning.freeze(model, name) first. "
+                "CachedTask caches the features of frozen encoders, and no encoder is frozen: "
+                "mk.finetuning.freeze(model, name) first. "
                 f"Received: a model that reads {sorted(task.backbone.encoders)}"
             )
         if changed := [name for name in frozen if getattr(task.modalities[name], "augmentation", None)]:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from mmkeras.data import Proposal, Source, media
+from mmkeras.modalities import Modality
 
-_MEDIA = ("Image", "Audio", "Video")
 _SOMEBODY = re.compile(
     r"(user|speaker|patient|subject|customer|client|person|author|session|visitor|student|group)"
     r"([ _-]?(id|no|nr|name|number|code))?",
@@ -30,7 +30,8 @@ def find_groups(source: Source, proposals: Sequence[Proposal], group: str | None
     codes, named = [], []
     for proposal in proposals:
         column = proposal.column
-        if proposal.kind in _MEDIA:
+        modality = Modality.kinds.get(proposal.kind)
+        if modality is not None and modality.preprocessor_class.media_type:
             cells = [media.split_span(cell)[0] if isinstance(cell, str) else cell for cell in source.files(column)]
         elif _SOMEBODY.fullmatch(column):
             cells = [cell.strip() for cell in source.texts(column)]

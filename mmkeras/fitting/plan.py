@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmkeras import fusion as fusions
-from mmkeras import modalities as kinds
 from mmkeras.data import Report, Source, plan_modalities, propose
 from mmkeras.data.names import name_uniquely, suggest
-from mmkeras.fitting import files
 from mmkeras.fitting.groups import cut, find_groups
 from mmkeras.modalities import Modality
 from mmkeras.pipeline import check_rows, keep_usable
@@ -19,15 +17,6 @@ from mmkeras.row_model import adapt_modalities, check_modalities
 from mmkeras.targets import ClassTarget, Target, propose_target
 from mmkeras.tasks import Classifier, Task, find_task
 
-# The encoders that are tried where nothing is said, the first of them in any case, the others where there is time.
-ENCODERS = {
-    "Text": ("ngrams", "gru"),
-    "Image": ("cnn",),
-    "Audio": ("cnn", "cnn2d", "crnn"),
-    "Video": ("gru", "cnn3d"),
-    "Tabular": ("mlp",),
-    "History": ("gru", "transformer"),
-}
 FUSIONS = ("gated", "mean_logits", "cross_attention")
 _FEWEST_ROWS = 20
 _RARE = 1 / 3  # of two classes: below it accuracy says little
@@ -107,7 +96,7 @@ def make_plan(
     decisions, doubts = [], []
     target = source.target if target is None else target
     if target is None:
-        raise ValueError(f"{source.name} says nothing of a target: mk.fit(..., target='<column>') names it.")
+        raise ValueError(f"{source.name} has no target column: name it by mk.fit(..., target='<column>').")
     proposals = _propose(source, target, [*ignore] + ([group] if group else []))
     target, target_why, target_doubts = _choose_target(source, target, proposals)
     doubts += target_doubts
@@ -206,22 +195,11 @@ def _choose_variants(source, proposals, epochs, seconds):
     for name, (kind, arguments) in plan_modalities(proposals).items():
         column = arguments.get("column", name)
         why = why_of.get(column, "")
-        if kind == "Image":
-            found, told = files.choose_image(source, column, rows, seconds)
-        elif kind == "Audio":
-            found, told = files.choose_audio(files.probe_some(source, column))
-        elif kind == "Video":
-            facts = files.probe_some(source, column)
-            found, told = files.choose_video(source, column, facts, rows, seconds)
-            if files.have_sound(facts):
-                heard, heard_why = files.choose_audio(facts)
-                sound = name_uniquely(f"{name}_sound", variants)
-                variants[sound] = _try_all("Audio", {"column": column, **heard})
-                decisions.append(
-                    _tell_input(sound, "Audio", {"column": column, **heard}, f"of the videos; {heard_why}")
-                )
-        else:
-            found, told = {}, ""
+        found, told = Modality.kinds[kind].choose_arguments(source, column, rows, seconds)
+        for end, (other, chosen, other_why) in Modality.kinds[kind].find_companions(source, column).items():
+            companion, chosen = name_uniquely(f"{name}_{end}", variants), {"column": column, **chosen}
+            variants[companion] = _try_all(other, chosen)
+            decisions.append(_tell_input(companion, other, chosen, other_why))
         if kind == "Tabular":
             told = ", ".join(f"{len(columns)} {argument}" for argument, columns in arguments.items())
             why = "the other columns of numbers, categories and dates"
@@ -249,7 +227,7 @@ def _tell_input(name, kind, arguments, why):
 
 
 def _try_all(kind, arguments):
-    tried = [getattr(kinds, kind)(encoder=encoder, **arguments) for encoder in ENCODERS[kind]]
+    tried = [Modality.kinds[kind](encoder=encoder, **arguments) for encoder in Modality.kinds[kind].tried_encoders]
     return {type(modality.encoder).__name__: modality for modality in tried}
 
 
@@ -282,7 +260,7 @@ def _set_apart(usable, validation, proposals, group, target, modalities, seed):
             return train, kept, Decision("validation rows", share, why), doubts
         doubts.append(f"{why.split(',')[0]}, and classes would be in one part alone: rows are set apart one by one.")
     train, kept = cut(usable, None, stratify, seed)
-    why = "drawn at random, of each class alike" if stratify else "drawn at random"
+    why = "drawn at random, stratified by class" if stratify else "drawn at random"
     return train, kept, Decision("validation rows", f"{len(kept):,} of {len(usable):,}", why), doubts
 
 
@@ -297,8 +275,8 @@ def _choose_metric(metric, target, validation):
     if isinstance(target, ClassTarget) and len(target.classes) == 2:
         rarer = float(min(truth.mean(), 1 - truth.mean()))
         if 0 < rarer < _RARE:
-            return "auroc", f"the rarer of the two classes has {rarer:.0%} of the rows, so accuracy would say little"
-    told = {"accuracy": "the share of right answers", "r2_score": "the share of the variance that is told"}
+            return "auroc", f"the rarer of the two classes has {rarer:.0%} of the rows, so accuracy is not informative"
+    told = {"accuracy": "the share of correct answers", "r2_score": "the share of explained variance"}
     return measures.score_name, told.get(measures.score_name, "the mean over the targets")
 
 

@@ -9,7 +9,6 @@ import pandas as pd
 
 from mmkeras.data import Report
 from mmkeras.fitting import page
-from mmkeras.fitting.files import make_thumbnail
 from mmkeras.fitting.plan import Decision, Plan
 from mmkeras.fitting.search import Search
 from mmkeras.fitting.trials import Trainer, Trial
@@ -166,7 +165,7 @@ def _compare(trainer, search):
         return f"Fusing helped: {figures}."
     if high < 0:
         return f"Fusing harmed: {figures}."
-    return f"Whether fusing helped cannot be told on these {len(trainer.plan.validation):,} rows: {figures}."
+    return f"The gain from fusion is not significant on these {len(trainer.plan.validation):,} rows: {figures}."
 
 
 def _list_rows(plan, outputs, errors, indices):
@@ -185,9 +184,11 @@ def _make_thumbnails(plan, indices):
     rows, thumbnails = plan.validation.select(indices), {}
     for name, tried in plan.variants.items():
         modality = next(iter(tried.values()))
-        if modality.preprocessor.media_type == "image":
+        if modality.preprocessor.media_type:
             (column,) = modality.source_columns(name)
-            thumbnails[column] = [make_thumbnail(cell, _THUMBNAIL) for cell in rows.files(column)]
+            shown = [modality.make_thumbnail(cell, _THUMBNAIL) for cell in rows.files(column)]
+            if any(shown):
+                thumbnails[column] = shown
     return thumbnails
 
 

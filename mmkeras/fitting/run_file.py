@@ -22,7 +22,7 @@ _PATHS = ("source", "validation", "folder", "resume")
 def list_classes() -> dict[str, type]:
     """The classes that a file may name, by name: modalities, encoders, fusions, targets and tokenizers."""
     bases = {modalities: Modality, encoders: Encoder, fusion: Fusion, targets: Target, tokenizers: Tokenizer}
-    return {
+    return Modality.kinds | {
         name: value
         for module, base in bases.items()
         for name, value in vars(module).items()

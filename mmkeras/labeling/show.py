@@ -11,6 +11,7 @@ from html import escape
 from mmkeras.data import MediaError, decoders, media
 from mmkeras.data.columns import SUFFIX_KINDS
 from mmkeras.labeling.queue import LabelingQueue
+from mmkeras.modalities import Modality
 
 _PLAYED = (".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac", ".m4a", ".aac", ".mp4", ".m4v", ".webm", ".ogv", ".mov")
 _TYPES = {".mov": "video/mp4", ".m4a": "audio/mp4", ".opus": "audio/ogg"}  # what browsers take them for
@@ -22,6 +23,7 @@ _OPTIONS = {
 }
 _HEAD_BYTES = 64  # of a file, which tell what it holds
 _SMALL = 200  # pixels; narrower images are enlarged
+_SHOWN = 512  # pixels at most, of a picture that a modality makes of its file
 _WORDS_OF_A_TEXT = 3
 _ROWS_LOOKED_AT = 200
 
@@ -103,6 +105,9 @@ class RowView:
         on_error = "onerror=\"this.outerHTML='<div class=broken>This browser cannot play it.</div>'\""
         try:
             cell = self._locate(row, index)
+            if kind in Modality.kinds:
+                self._decode(row, index, kind)
+                return f"<img src='{url}' alt=''>"
             if kind == "image":
                 small = int.from_bytes(self._decode(row, index, kind)[16:20]) < _SMALL  # where PNG has its width
                 return f"<img src='{url}' alt='' class='{'small' if small else ''}'>"
@@ -120,6 +125,10 @@ class RowView:
 
     def _decode(self, row, index, kind):
         cell = self._locate(row, index)
+        if kind in Modality.kinds:
+            if (picture := Modality.kinds[kind].make_thumbnail(cell, _SHOWN)) is None:
+                raise ValueError(f"mk.{kind} makes no picture of it")
+            return picture
         if isinstance(cell, bytes):
             return decoders.convert(kind, cell, None, _OPTIONS[kind])
         return decoders.convert(kind, *media.split_span(cell), _OPTIONS[kind])
@@ -135,7 +144,7 @@ class RowView:
             return Response("This cell is no media.", 404)
         try:
             cell = self._locate(row, index)
-            if kind != "image" and isinstance(cell, str) and _is_played(cell):
+            if kind in ("audio", "video") and isinstance(cell, str) and _is_played(cell):
                 path = media.split_span(cell)[0]
                 suffix = os.path.splitext(path)[1].lower()
                 return FileResponse(path, media_type=_TYPES.get(suffix) or mimetypes.guess_type(path)[0])
@@ -144,17 +153,17 @@ class RowView:
             content = self._decode(row, index, kind)
         except (ImportError, OSError, TypeError, ValueError) as error:
             return Response(str(error), 404)
-        return Response(content, media_type="image/png" if kind == "image" else "audio/wav")
+        return Response(content, media_type="audio/wav" if kind == "audio" else "image/png")
 
 
 def _find_kind(cell):
-    """`"image"`, `"audio"`, `"video"`, or None for a cell that is no media."""
+    """`"image"`, `"audio"`, `"video"`, the name of another modality of files, or None for a cell that is no media."""
     if isinstance(cell, bytes):
         return media.guess_media_type(cell[:_HEAD_BYTES]) or "image"
     if not isinstance(cell, str):
         return None
     kind = SUFFIX_KINDS.get(os.path.splitext(media.split_span(cell)[0])[1].strip().lower())
-    return kind and kind.lower()
+    return kind.lower() if kind in ("Image", "Audio", "Video") else kind
 
 
 def _is_played(cell):

@@ -107,7 +107,7 @@ class _SeparatedFile:
         if padded != expected or any(record.endswith("\r") for record in self.records):
             raise ValueError(
                 f"{self.path} has lines that could be read in two ways, so labels cannot be written into it safely. "
-                f"Write it anew first: mk.read('{self.path.name}').table.to_csv('clean.csv', index=False)"
+                f"Rewrite it first: mk.read('{self.path.name}').table.to_csv('clean.csv', index=False)"
             )
 
     def _split(self, record):

@@ -1,6 +1,7 @@
 import keras
 
 from mmkeras.encoders import AudioCNN, AudioCNN2D, AudioCRNN, AudioTransformer, Encoder
+from mmkeras.modalities import choosing
 from mmkeras.modalities.base import Modality
 from mmkeras.preprocessing import AudioPreprocessor
 
@@ -26,6 +27,8 @@ class Audio(Modality):
 
     preprocessor_class = AudioPreprocessor
     encoders = {"cnn": AudioCNN, "cnn2d": AudioCNN2D, "crnn": AudioCRNN, "transformer": AudioTransformer}
+    tried_encoders = ("cnn", "cnn2d", "crnn")
+    suffixes = (".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".amr", ".wma", ".aif", ".aiff")
     defaults = {"seconds": 5.0, "sample_rate": 16000, "decoder": "ffmpeg"}
 
     def __init__(
@@ -37,3 +40,7 @@ class Audio(Modality):
         column: str | None = None,
     ):
         super().__init__(encoder, column, seconds=seconds, sample_rate=sample_rate, decoder=decoder)
+
+    @classmethod
+    def choose_arguments(cls, source, column, rows, seconds):
+        return choosing.choose_audio(choosing.probe_some(source, column))

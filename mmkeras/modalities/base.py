@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from mmkeras.data import Source
+from mmkeras.data.columns import SUFFIX_KINDS
 from mmkeras.encoders import Encoder
 from mmkeras.preprocessing import Preprocessor
 from mmkeras.representation import Represented
@@ -30,12 +31,23 @@ class Modality(Represented):
         preprocessor: takes raw cells to tensors.
         encoder, column: as given.
         encoders: the encoders that have a name.
+        tried_encoders: names of those that `mk.fit` tries, the first one in any case.
+        suffixes: how the names of its files end, such as `".png"`; `mk.propose` and the labeling page go by them.
+        kinds: all modalities by the name of their class.
         defaults: of those arguments of which neither the user nor the encoder says anything.
     """
 
     preprocessor_class: type[Preprocessor]
     encoders: Mapping[str, type[Encoder]]
+    tried_encoders: Sequence[str] = ()
     defaults: Mapping[str, Any] = {}
+    suffixes: Sequence[str] = ()
+    kinds: dict[str, type["Modality"]] = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        Modality.kinds[cls.__name__] = cls
+        SUFFIX_KINDS.update(dict.fromkeys(cls.suffixes, cls.__name__))
 
     def __init__(self, encoder: str | Encoder, column: str | None = None, **arguments):
         self.encoder = self._get_encoder(encoder)
@@ -52,6 +64,30 @@ class Modality(Represented):
             f"`encoder` of {type(self).__name__} is one of {sorted(self.encoders)}, or an object from `mk.encoders`. "
             f"Received: encoder={encoder!r}"
         )
+
+    @classmethod
+    def choose_arguments(cls, source: Source, column: str, rows: int, seconds: float) -> tuple[dict, str]:
+        """For `mk.fit`: arguments by the cells and the time there is, and the reason in words; none for most.
+
+        Args:
+            source: the rows.
+            column: of the cells.
+            rows: how many are trained on, all epochs together.
+            seconds: the time there is.
+        """
+        return {}, ""
+
+    @classmethod
+    def find_companions(cls, source: Source, column: str) -> dict[str, tuple[str, dict, str]]:
+        """For `mk.fit`: other inputs in the same column, by the end of their name: name of the modality, arguments and
+        reason. A video has sound.
+        """
+        return {}
+
+    @classmethod
+    def make_thumbnail(cls, cell: str | bytes, size: int) -> bytes | None:
+        """A small PNG file that shows a cell of a file, at most `size` pixels wide and high; None for no picture."""
+        return None
 
     def source_columns(self, name: str) -> list[str]:
         """The columns that the input `name` is read from."""

@@ -29,6 +29,7 @@ class History(Modality):
 
     preprocessor_class = HistoryPreprocessor
     encoders = {"din": HistoryDIN, "gru": HistoryGRU, "transformer": HistoryTransformer}
+    tried_encoders = ("gru", "transformer")
     defaults = {"sequence_length": 50, "vocabulary_size": 100_000}
 
     def __init__(

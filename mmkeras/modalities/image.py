@@ -3,6 +3,7 @@ from collections.abc import Sequence
 import keras
 
 from mmkeras.encoders import Encoder, ImageCNN, ImageResNet, ImageViT
+from mmkeras.modalities import choosing
 from mmkeras.modalities.base import Modality
 from mmkeras.preprocessing import ImagePreprocessor
 
@@ -31,6 +32,8 @@ class Image(Modality):
 
     preprocessor_class = ImagePreprocessor
     encoders = {"cnn": ImageCNN, "resnet": ImageResNet, "vit": ImageViT}
+    tried_encoders = ("cnn",)
+    suffixes = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic", ".heif", ".avif")
     defaults = {"size": 64, "fit": "stretch", "antialias": True, "max_pixels": 2**25, "grayscale": False}
 
     def __init__(
@@ -48,6 +51,14 @@ class Image(Modality):
         arguments = {"size": size, "fit": fit, "antialias": antialias, "max_pixels": max_pixels, "grayscale": grayscale}
         super().__init__(encoder, column, **arguments)
         self.augmentation = list(augmentation)
+
+    @classmethod
+    def choose_arguments(cls, source, column, rows, seconds):
+        return choosing.choose_image(source, column, rows, seconds)
+
+    @classmethod
+    def make_thumbnail(cls, cell, size):
+        return choosing.make_thumbnail(cell, size)
 
     def build_encoder(self, name):
         # Copies: layers belong to one model, and a declaration may serve several.

@@ -28,6 +28,7 @@ class Tabular(Modality):
 
     preprocessor_class = TabularPreprocessor
     encoders = {"mlp": TabularMLP, "transformer": TabularTransformer}
+    tried_encoders = ("mlp",)
     defaults = {"vocabulary_size": 1000}
 
     def __init__(

@@ -28,6 +28,7 @@ class Text(Modality):
 
     preprocessor_class = TextPreprocessor
     encoders = {"gru": TextGRU, "lstm": TextLSTM, "cnn": TextCNN, "ngrams": TextNGrams, "transformer": TextTransformer}
+    tried_encoders = ("ngrams", "gru")
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 import keras
 
 from mmkeras.encoders import Encoder, VideoCNN3D, VideoGRU, VideoMean, VideoTransformer
+from mmkeras.modalities import choosing
 from mmkeras.modalities.base import Modality
 from mmkeras.preprocessing import VideoPreprocessor
 
@@ -27,6 +28,8 @@ class Video(Modality):
 
     preprocessor_class = VideoPreprocessor
     encoders = {"cnn3d": VideoCNN3D, "gru": VideoGRU, "mean": VideoMean, "transformer": VideoTransformer}
+    tried_encoders = ("gru", "cnn3d")
+    suffixes = (".mp4", ".mpg", ".mpeg", ".avi", ".webm", ".mov", ".mkv", ".m4v", ".ts", ".wmv")
     defaults = {"frames": 8, "size": 64, "antialias": True, "max_pixels": 2**25, "grayscale": False}
 
     def __init__(
@@ -50,3 +53,15 @@ class Video(Modality):
             max_pixels=max_pixels,
             grayscale=grayscale,
         )
+
+    @classmethod
+    def choose_arguments(cls, source, column, rows, seconds):
+        return choosing.choose_video(source, column, choosing.probe_some(source, column), rows, seconds)
+
+    @classmethod
+    def find_companions(cls, source, column):
+        facts = choosing.probe_some(source, column)
+        if not choosing.have_sound(facts):
+            return {}
+        arguments, why = choosing.choose_audio(facts)
+        return {"sound": ("Audio", arguments, f"of the videos; {why}")}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from mmkeras.data import MediaError, Source, media
+from mmkeras.data import MediaError, Source
 from mmkeras.modalities import Modality
 from mmkeras.pipeline.check import check_rows
 from mmkeras.preprocessing import Preprocessor, RowPreprocessor
@@ -138,12 +138,7 @@ def pack_cells(cells: Sequence, preprocessor: Preprocessor) -> np.ndarray:
             raise MediaError(finding)
     if preprocessor.media_type:
         nothing = [] if preprocessor.raw_shape else ""
-        cells = [
-            nothing
-            if preprocessor.is_empty(cell)
-            else media.load(cell, preprocessor.media_type, preprocessor.media_options)
-            for cell in cells
-        ]
+        cells = [nothing if preprocessor.is_empty(cell) else preprocessor.load(cell) for cell in cells]
     return preprocessor.pack(cells)
 
 
@@ -272,7 +267,9 @@ def _plan_reading(cells, preprocessor):
     """For each cell where its content comes from, and a function of a cell and that to the content."""
     found = {cell: _find_source(cell, preprocessor) for cell in dict.fromkeys(cells)}  # opens each file once
     sources = np.array([found[cell] for cell in cells], "int32")
-    load = functools.partial(_load, media_type=preprocessor.media_type, options=preprocessor.media_options)
+
+    def load(cell, is_file):
+        return np.array(preprocessor.load(os.fsdecode(cell) if is_file else cell), dtype=object)
 
     def convert(cell, is_file):
         return tf.ensure_shape(tf.numpy_function(load, [cell, is_file], tf.string), preprocessor.raw_shape)
@@ -298,17 +295,12 @@ def _find_source(cell, preprocessor):
     if not cell:
         return _CONTENT
     try:
-        native = media.is_native(cell, preprocessor.media_type, preprocessor.media_options)
+        native = preprocessor.is_native(cell)
     except OSError:
         return _FILE  # reading it will name it
     if isinstance(cell, bytes):
         return _CONTENT if native else _CONVERTED_CONTENT
     return _FILE if native else _CONVERTED_FILE
-
-
-def _load(cell, is_file, media_type, options):
-    content = media.load(os.fsdecode(cell) if is_file else cell, media_type, options)
-    return np.array(content, dtype=object)
 
 
 def _with_cache(columns, row_preprocessor, cache):

@@ -127,11 +127,11 @@ def _check_chunk(cells, preprocessor):
 
 def _check_file(cell, preprocessor):
     try:
-        content = media.load(cell, preprocessor.media_type, preprocessor.media_options)
+        content = preprocessor.load(cell)
     except MediaError as error:
         return [error.finding]
     if preprocessor.is_empty(content):
-        kind = {"audio": "no sound track", "video": "no frames"}[preprocessor.media_type]
+        kind = {"audio": "no sound track", "video": "no frames"}.get(preprocessor.media_type, "no content")
         detail = "the recording does not hold what this input reads, which counts as missing"
         return [Finding(kind, detail, "leave the cell empty, or replace the file", False)]
     return preprocessor.find_problems([content])[0]

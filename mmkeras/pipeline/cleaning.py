@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.data import MediaError, Report, Source, media
+from mmkeras.data import MediaError, Report, Source
 from mmkeras.data.report import Finding
 from mmkeras.pipeline.check import check_rows
 from mmkeras.targets import ClassTarget
@@ -154,7 +154,7 @@ class _Input:
             return _Facts(b"")
         media_type = self.preprocessor.media_type
         try:
-            content = media.load(cell, media_type, self.preprocessor.media_options)
+            content = self.preprocessor.load(cell)
         except MediaError:  # it was in order a moment ago, when it was checked: nothing to compare
             return _Facts(repr(cell).encode())
         digest = hashlib.sha256(content if isinstance(content, bytes) else b"".join(content)).digest()
@@ -224,13 +224,13 @@ def _find_repeated(source, inputs, target):
         for row in rows:
             number = source.row_numbers[first.setdefault(labels[row], row)]
             if first[labels[row]] != row:
-                detail = f"it says the same as row {number}"
+                detail = f"it equals row {number}"
                 yield row, column, inputs[0].cells[row], Finding("duplicate", detail, "keep one of them", False)
         for row in rows if len(first) > 1 else []:
             others = [
                 f"row {source.row_numbers[other]} '{label}'" for label, other in first.items() if label != labels[row]
             ]
-            detail = f"it says the same as {others[0]}"
+            detail = f"it equals {others[0]}"
             yield row, target.column, labels[row], Finding("contradiction", detail, "decide on one label", False)
 
 

@@ -353,7 +353,7 @@ class _ShardWriter:
         if preprocessor.is_empty(cell):
             return dict.fromkeys(keys, b"")
         try:
-            content = media.load(cell, preprocessor.media_type, preprocessor.media_options)
+            content = preprocessor.load(cell)
         except MediaError as error:
             return error.finding
         try:

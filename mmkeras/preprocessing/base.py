@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.data import media
 from mmkeras.data.cells import TEXT, Cells, Unreadable
 from mmkeras.data.names import name_uniquely
 from mmkeras.data.report import Finding
@@ -75,6 +76,22 @@ class Preprocessor(Represented):
                 if isinstance(item, Unreadable):
                     return item.finding._replace(part=part)
         return None
+
+    def load(self, cell: str | bytes) -> bytes | list[bytes]:
+        """The content of a located cell of a file, as a raw cell; converted where the graph does not read its format.
+
+        Raises:
+            MediaError: holds a `Finding` with what is wrong.
+        """
+        return media.load(cell, self.media_type, self.media_options)
+
+    def is_native(self, cell: str | bytes) -> bool:
+        """Whether the graph reads this located cell of a file itself.
+
+        Raises:
+            OSError: when the file cannot be read.
+        """
+        return media.is_native(cell, self.media_type, self.media_options)
 
     def pack(self, cells: Sequence, whole: bool = False) -> np.ndarray:
         """Raw cells, of text or bytes, to an array of objects `(rows, *raw_shape)`; shorter cells end in `""`.

@@ -212,7 +212,7 @@ class ImagePreprocessor(Preprocessor):
             detail = f"it has {pixels / 1e6:.1f} megapixels, more than the {self.max_pixels / 1e6:.1f} allowed"
             return Finding(kind, detail, f"shrink the file, or allow it by mk.Image(max_pixels={pixels})", True)
         if kind == _TOO_MANY_SCANS:
-            return Finding(kind, "its pixels are sent in parts over and over", "save the image anew", True)
+            return Finding(kind, "its pixels are sent in parts over and over", "save the image again", True)
         if kind in (_NO_IMAGE, _NOT_PLAIN):
             detail = f"it starts with {data[:8]!r}, and is no PNG or JPEG of 8 bits in RGB or gray"
             return Finding(kind, detail, "convert the file to PNG or JPEG", True)

@@ -52,7 +52,7 @@ def decode_audio_native(contents, sample_rate: int = 16000, max_seconds: float =
         _check(rate >= 0, "The cell is not a FLAC, MP3 or Ogg Vorbis file."),
         _check(
             (rate < 0) | ((rate >= _LOWEST_RATE) & (rate <= _HIGHEST_RATE)),
-            f"The file says a sample rate that is not between {_LOWEST_RATE} and {_HIGHEST_RATE} Hz.",
+            f"The sample rate in the file is not between {_LOWEST_RATE} and {_HIGHEST_RATE} Hz.",
         ),
         _check_length(claimed, rate, max_seconds),
     ]
@@ -111,7 +111,7 @@ def _read_flac_header(contents):
     head = _read(contents, 0, 26)
     rate = _join(head[18:21]) // 16
     samples = head[21] % 16 * 2**32 + _join(head[22:26])
-    with _after([_check(samples > 0, "The FLAC file has no samples, or does not say how many.")]):
+    with _after([_check(samples > 0, "The FLAC file has no samples, or does not give their number.")]):
         return tf.identity(rate), samples
 
 

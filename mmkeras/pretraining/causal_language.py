@@ -105,13 +105,14 @@ def _require_causal(encoder, preprocessor, name):
     """Sees to it that no token depends on pieces behind it."""
     length = preprocessor.sequence_length
     if length < 2:
-        raise ValueError(f"CausalLanguage tells pieces from those before, and '{name}' has one. Received: {length}")
+        raise ValueError(f"CausalLanguage predicts pieces from those before, and '{name}' has one. Received: {length}")
     last = min(2, len(preprocessor.vocabulary) - 1)
     ids = np.ones((2, length), "int32")
     ids[1, -1] = last
     first, second = np.asarray(encoder({"content": ids, "present": np.ones(2, bool)})["tokens"])[:, :-1]
     if np.abs(first - second).max() > 1e-5:
         raise ValueError(
-            f"CausalLanguage tells each piece from those before it, and the encoder of '{name}' looks ahead. Use one "
-            "that reads from left to right, such as mk.encoders.TextGRU() or GPT-2, or mk.pretraining.MaskedLanguage."
+            f"CausalLanguage predicts each piece from those before it, and the encoder of '{name}' looks ahead. Use "
+            "one that reads from left to right, such as mk.encoders.TextGRU() or GPT-2, or "
+            "mk.pretraining.MaskedLanguage."
         )

@@ -62,7 +62,7 @@ class MaskedModality(PairObjective):
     def connect(self, backbone, connected):
         if len(backbone.encoders) < 2 or "fused" not in backbone.output:
             raise ValueError(
-                f"MaskedModality tells one modality from what a fusion of the feature or model level makes of others. "
+                f"MaskedModality predicts one modality from others by a fusion of the feature or model level. "
                 f"Received: {sorted(backbone.encoders)}, fusion={type(backbone.fusion).__name__}"
             )
         hidden = backbone.encoded[self.input]

@@ -186,7 +186,7 @@ class MaskedPatches(Objective):
         height, width = count_patches(values.shape, size)
         if height * width < 2:
             raise ValueError(
-                f"MaskedPatches tells patches from others, and '{self.input}' of {tuple(values.shape[1:3])} has "
+                f"MaskedPatches predicts patches from others, and '{self.input}' of {tuple(values.shape[1:3])} has "
                 f"{height} x {width}. Received: patch_size={size}"
             )
         return PatchMasking(size, self.rate, fill, name=self.layer_name("masking"))(values)

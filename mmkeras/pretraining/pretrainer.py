@@ -163,8 +163,8 @@ class Pretrainer(TrainedModel, keras.Model):
         several = [each.name for each in self.objectives if each.needs_several_rows]
         if several and batch_size < 2:
             raise ValueError(
-                f"{several} compare the rows of a batch, and one row has nothing to be told from. A hundred and more "
-                f"teach well. Received: batch_size={batch_size}"
+                f"{several} compare the rows of a batch, and one row has no negatives. Use a hundred or "
+                f"more. Received: batch_size={batch_size}"
             )
         return self.keep_usable(source), None
 
@@ -200,7 +200,7 @@ class Pretrainer(TrainedModel, keras.Model):
 
     def prepare_compile(self, arguments):
         if given := [key for key, value in arguments.items() if value]:
-            raise ValueError(f"The objectives of a Pretrainer say what is learned and measured. Received: {given}")
+            raise ValueError(f"The objectives of a Pretrainer define its loss and metrics. Received: {given}")
         if self.rows_at_once is not None and self.distribute_strategy.num_replicas_in_sync > 1:
             raise ValueError(
                 "Gradients are cached on one device; several divide a batch among them already. "

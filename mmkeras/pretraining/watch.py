@@ -17,21 +17,21 @@ class Watch(keras.callbacks.Callback):
     def __init__(self, pretrainer: keras.Model):
         super().__init__()
         self.names = [objective.name for objective in pretrainer.objectives]
-        self._told = set()
+        self._warned = set()
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
         for name in self.names:
             if logs.get(f"{name}_counted") == 0:
                 raise ValueError(
-                    f"No row counted for '{name}' in epoch {epoch + 1}: each lacks what it is about, or has nothing in "
-                    "its batch to be told from, such as where all of them are alike or there is one row a batch."
+                    f"'{name}' had no usable rows in epoch {epoch + 1}: inputs are missing, or all rows of a batch are "
+                    "identical, or there is one row a batch."
                 )
         for key, value in logs.items():
-            if "_spread_" in key and not key.startswith("val_") and value < _LEAST_SPREAD and key not in self._told:
-                self._told.add(key)
+            if "_spread_" in key and not key.startswith("val_") and value < _LEAST_SPREAD and key not in self._warned:
+                self._warned.add(key)
                 warnings.warn(
-                    f"{key} is {value:.3f} after epoch {epoch + 1}: nearly all vectors of this input are alike. Either "
+                    f"{key} is {value:.3f} after epoch {epoch + 1}: nearly all vectors of this input are equal. Either "
                     "its contents are, or the training has collapsed: try a lower learning rate, larger batches, or "
                     "stronger augmentation.",
                     stacklevel=2,

@@ -219,11 +219,11 @@ class Retriever:
         source = _read(source)
         facts, vectors, rows = _read_index(Path(path))
         if facts["weights"] != self._hash_weights():
-            raise ValueError(f"{path} was made by other weights than those of this model: index the rows anew.")
+            raise ValueError(f"{path} was made by other weights than those of this model: index the rows again.")
         if facts["rows"] != self._hash_rows(source):
             raise ValueError(
                 f"{path} was made of other rows, or of these in another order: give those that were indexed, or index "
-                f"these anew. Received: {source.name} with {len(source):,}"
+                f"these again. Received: {source.name} with {len(source):,}"
             )
         self._set_index(source, vectors, rows)
 
@@ -255,7 +255,7 @@ class Retriever:
 
     def _require(self, name):
         if name not in self.towers:
-            raise ValueError(f"This Retriever knows {list(self.pair)}. Received: {name!r}")
+            raise ValueError(f"The modalities of this Retriever are {list(self.pair)}. Received: {name!r}")
         return name
 
     def _require_index(self, among):
@@ -269,7 +269,7 @@ class Retriever:
         """The modality that the queries have."""
         have = [name for name, tower in self.towers.items() if _has_cells(tower, name, source)]
         if len(have) != 1:
-            problem = "both, so `by` says which to search by" if have else "none of them"
+            problem = "both, so `by` has to name one" if have else "none of them"
             raise ValueError(
                 f"Queries have one of {list(self.pair)}, and these have {problem}. Received: {source.name}"
             )
@@ -317,9 +317,7 @@ def _find_objective(model, pairs):
     """The `Contrastive` of a pretrainer that pairs these inputs; None for a backbone."""
     if isinstance(model, Backbone):
         if pairs is None or len(pairs) != 2:
-            raise ValueError(
-                f"A Retriever on a Backbone is told two inputs: pairs=(one, other). Received: pairs={pairs}"
-            )
+            raise ValueError(f"A Retriever on a Backbone needs two inputs: pairs=(one, other). Received: pairs={pairs}")
         return None
     if not isinstance(model, Pretrainer):
         raise TypeError(f"A Retriever is made of a Pretrainer or a Backbone. Received: {type(model).__name__}")

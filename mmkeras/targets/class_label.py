@@ -110,7 +110,7 @@ class ClassTarget(Target):
             return None
         near = get_close_matches(label, self.classes, n=1)
         remedy = f"correct it to '{near[0]}'" if near else "correct it, or train on rows that have it"
-        return Finding("unknown label", f"the model knows {len(known)} labels, and not this one", remedy, True)
+        return Finding("unknown label", f"it is not one of the {len(known)} labels of the model", remedy, True)
 
     def encode(self, cells, tensors=None):
         """The index of each label, int32 `(rows,)`."""

@@ -62,7 +62,7 @@ def propose_target(
     """
     target = source.target if target is None else target
     if target is None:
-        raise ValueError(f"{source.name} says nothing of a target: propose_target(source, '<column>') names it.")
+        raise ValueError(f"{source.name} has no target column: name it by propose_target(source, '<column>').")
     columns = [target] if isinstance(target, str) else list(target)
     proposals = propose(source) if proposals is None else proposals
     others = [proposal for proposal in proposals if proposal.column not in columns]

@@ -157,7 +157,7 @@ class Task(TrainedModel, RowModel):
             raise ValueError("A task is built from `modalities`, or on a `backbone`: give one of them.")
         target = source.target if target is None else target
         if target is None:
-            raise ValueError(f"{source.name} says nothing of a target: from_source(..., target='<column>') names it.")
+            raise ValueError(f"{source.name} has no target column: name it by from_source(..., target='<column>').")
         target = cls.make_target(target, **{key: kwargs.pop(key) for key in cls.target_arguments if key in kwargs})
         target = type(target).from_config(target.get_config())  # what is given stays as it is
         declared = check_modalities(modalities) if backbone is None else backbone.modalities

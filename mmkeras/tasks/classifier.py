@@ -59,7 +59,7 @@ class Classifier(DenseTask):
     ):
         target = self.make_target(target, classes)
         if not target.is_adapted:
-            raise ValueError("A classifier knows its classes: give `classes`, or build it by `from_source`.")
+            raise ValueError("A classifier needs its classes: give `classes`, or build it by `from_source`.")
         super().__init__(
             modalities, target, fusion, hidden_units, dropout, backbone, auxiliary_weight, alignment_weight, name
         )

@@ -61,7 +61,7 @@ class MultiTask(DenseTask):
         target = self.make_target(target)
         if not target.is_adapted:
             raise ValueError(
-                "A task knows what its targets may be: give them with their classes and statistics, or build it by "
+                "The targets of MultiTask need their classes and statistics: give them, or build it by "
                 f"`from_source`. Received: targets {list(target.targets)}"
             )
         super().__init__(

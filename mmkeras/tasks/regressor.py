@@ -54,7 +54,7 @@ class Regressor(DenseTask):
     ):
         if not isinstance(target, NumberTarget) or not target.is_adapted:
             raise ValueError(
-                "A regressor knows mean and deviation of what it predicts: give `target` as mk.targets.NumberTarget("
+                "A regressor needs the mean and deviation of its target: give `target` as mk.targets.NumberTarget("
                 f"columns, statistics), or build it by `from_source`. Received: target={target!r}"
             )
         super().__init__(

@@ -152,7 +152,7 @@ class Backup(keras.callbacks.Callback):
         if shapes != wanted:
             raise ValueError(
                 f"{states[-1]} holds the state of another model, with {len(shapes)} weights where this one has "
-                f"{len(wanted)}, or of other shapes: choose another folder, or remove this one to begin anew."
+                f"{len(wanted)}, or of other shapes: choose another folder, or remove this one to start over."
             )
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)

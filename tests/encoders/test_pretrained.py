@@ -286,7 +286,9 @@ def test_weights_of_applications_are_read_from_a_file_and_normalized_by_their_ow
 
 
 def test_what_applications_cannot_read_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="Applications knows ConvNeXtBase, .*VGG19, Xception. Received: network='ViT'"):
+    with pytest.raises(
+        ValueError, match="`network` of Applications is one of ConvNeXtBase, .*VGG19, Xception. Received: network='ViT'"
+    ):
         mk.encoders.Applications("ViT")
     with pytest.raises(ValueError, match="of MobileNetV2 cannot be read. Without a network give the path of a file"):
         mk.encoders.Applications("MobileNetV2", weights=tmp_path / "nothing.weights.h5")

@@ -166,7 +166,7 @@ def test_an_artifact_that_differs_is_not_left_behind(exported, test, tmp_path):
     with pytest.raises(
         mk.ParityError,
         match=r"tflite_dynamic_range differs from the model. Furthest off is "
-        r"row \d+, output 'probabilities' \[\d+\]: [\d.e-]+ where the model says [\d.e-]+",
+        r"row \d+, output 'probabilities' \[\d+\]: [\d.e-]+ where the model gives [\d.e-]+",
     ):
         mk.export(exported.model, tmp_path / "out", ["tflite_dynamic_range"], rows=test, tolerances=strict)
     assert list(tmp_path.iterdir()) == []

@@ -184,7 +184,7 @@ def test_several_targets_at_once():
     ("arguments", "message"),
     [
         ({"target": "labl"}, "no column 'labl'.*Did you mean 'label'"),
-        ({"target": None}, "says nothing of a target"),
+        ({"target": None}, "has no target column"),
         ({"ignore": ["sise"]}, "name columns of rows. Did you mean 'size'"),
         ({"group": "user"}, "name columns of rows.*Received: 'user'"),
         ({"metric": "acuracy"}, "`metric` is one of .* Did you mean 'accuracy'"),

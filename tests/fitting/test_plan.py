@@ -48,7 +48,7 @@ def test_the_validation_part_has_every_class_alike():
     rows = [{"x": i % 13, "label": "rare" if i % 10 == 0 else "often"} for i in range(200)]
     made = plan(rows)
     assert len(made.validation) == 40 and made.validation.texts("label").count("rare") == 4
-    assert "drawn at random, of each class alike" in find(made, "validation rows").why
+    assert "drawn at random, stratified by class" in find(made, "validation rows").why
 
 
 def test_one_row_of_a_class_stays_in_training():

@@ -24,7 +24,7 @@ def test_duplicates_and_contradictions_are_told_apart():
         (4, "label", "contradiction"),
     ]
     assert cleaned.source.row_numbers.tolist() == [1, 2, 4, 5, 6]
-    assert "it says the same as row 4 'b'" in str(cleaned.report)
+    assert "it equals row 4 'b'" in str(cleaned.report)
 
 
 def test_nothing_is_taken_out_unasked():

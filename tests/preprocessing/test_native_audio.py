@@ -103,7 +103,10 @@ def test_a_saved_model_decodes_in_a_fresh_process(format, tmp_path):
         (encode(make_sine(16000), 16000)[:2000], "unable to "),
         (encode(make_sine(16000), 16000, "OGG", "VORBIS")[:4500], "failed"),
         (encode(make_sine(500), 500), "a sample rate that is not between 1000 and 655350 Hz"),
-        (claim_samples(encode(make_sine(16000), 16000), 0), "The FLAC file has no samples, or does not say how many"),
+        (
+            claim_samples(encode(make_sine(16000), 16000), 0),
+            "The FLAC file has no samples, or does not give their number",
+        ),
     ],
     ids=["empty", "text", "wav", "opus", "tag alone", "cut flac", "cut vorbis", "low rate", "no samples"],
 )

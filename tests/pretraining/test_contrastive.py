@@ -168,7 +168,7 @@ def test_what_cannot_teach_is_refused():
         mk.pretraining.Contrastive("color", "facts", loss="triplet")
     with pytest.raises(TypeError, match="An objective is an object from `mk.pretraining`. Received: 'contrastive'"):
         make_pretrainer(rows, ["contrastive"])
-    with pytest.raises(ValueError, match="objectives of a Pretrainer say what is learned"):
+    with pytest.raises(ValueError, match="objectives of a Pretrainer define its loss"):
         pretrainer.compile("adam", loss="mse")
 
 
@@ -192,7 +192,7 @@ def test_pooled_vectors_are_compared_as_they_are():
 def test_a_constant_modality_is_named():
     rows = make_rows(color="red")
     pretrainer = make_pretrainer(rows)
-    with pytest.raises(ValueError, match="No row counted for 'contrastive_color_facts' in epoch 1"):
+    with pytest.raises(ValueError, match="'contrastive_color_facts' had no usable rows in epoch 1"):
         pretrainer.fit(pretrainer.dataset(mk.read(rows), 16), verbose=0)
 
 

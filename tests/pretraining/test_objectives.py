@@ -218,7 +218,7 @@ def test_networks_that_were_trained_elsewhere_go_on_with_their_own_vectors(famil
         ),
         ({"facts": FACTS}, [mk.pretraining.MaskedPatches("facts")], "hides parts of images, and of spectrograms"),
         ({"image": IMAGE}, [mk.pretraining.MaskedPatches("image", (16, 16))], "has 1 x 1. Received: patch_size="),
-        ({"facts": FACTS}, [mk.pretraining.MaskedModality("facts")], "tells one modality from what a fusion"),
+        ({"facts": FACTS}, [mk.pretraining.MaskedModality("facts")], "predicts one modality from others by a fusion"),
         ({"text": TEXT, "facts": FACTS}, [mk.pretraining.Matching("text", "facts")], "give it before. Received: .]"),
     ],
 )

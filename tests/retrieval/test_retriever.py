@@ -181,7 +181,7 @@ def test_what_cannot_be_searched_is_refused(pretrainer, retriever, rows):
     backbone = mk.Backbone.from_source(rows, {"name": mk.Text(), "image": image})
     with pytest.raises(ValueError, match="Vectors of one size are compared.*'name': 64"):
         mk.Retriever(backbone, ("name", "image"))
-    with pytest.raises(ValueError, match="is told two inputs: pairs=.*Received: pairs=None"):
+    with pytest.raises(ValueError, match="needs two inputs: pairs=.*Received: pairs=None"):
         mk.Retriever(backbone)
 
 

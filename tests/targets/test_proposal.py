@@ -64,7 +64,7 @@ def test_what_cannot_be_learned_is_refused(make, message):
 def test_a_column_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="'lable'"):
         mk.propose_target(make_rows(label=lambda i: i % 2), "lable")
-    with pytest.raises(ValueError, match="says nothing of a target"):
+    with pytest.raises(ValueError, match="has no target column"):
         mk.propose_target(make_rows(label=lambda i: i % 2))
 
 

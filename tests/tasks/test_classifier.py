@@ -198,7 +198,7 @@ def test_modalities_that_cannot_be_inputs_are_refused(few, modalities, error, me
 
 
 def test_a_source_without_target_is_refused(few, modalities):
-    with pytest.raises(ValueError, match="rows says nothing of a target: from_source.*target='<column>'"):
+    with pytest.raises(ValueError, match="rows has no target column: name it by from_source.*target='<column>'"):
         mk.Classifier.from_source(mk.Source(few.table, None, few.folder, "rows"), modalities)
 
 

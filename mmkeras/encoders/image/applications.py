@@ -41,7 +41,8 @@ class Applications(PretrainedEncoder):
     def __init__(self, network: str, weights: str | Path | None = "imagenet", units: int | None = None):
         if network not in list_applications():
             raise ValueError(
-                f"Applications knows {', '.join(sorted(list_applications()))}. Received: network={network!r}"
+                f"`network` of Applications is one of {', '.join(sorted(list_applications()))}. "
+                f"Received: network={network!r}"
             )
         self.network = network
         self.weights = None if weights is None else str(weights)

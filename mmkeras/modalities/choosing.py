@@ -1,4 +1,4 @@
-"""How files are to be read, from what some of them hold and from the time there is."""
+"""For `mk.fit`: how files are read, by what some of them hold and by the time there is."""
 
 import math
 from collections.abc import Sequence
