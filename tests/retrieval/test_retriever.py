@@ -156,13 +156,13 @@ def test_what_cannot_be_searched_is_refused(pretrainer, retriever, rows):
     empty = mk.Retriever(pretrainer)
     with pytest.raises(ValueError, match="no index of 'image' to search.*There is none yet"):
         empty.search([{"name": "red"}])
-    with pytest.raises(ValueError, match="these have both, so `by` says which"):
+    with pytest.raises(ValueError, match="these have both, so `by` has to name one"):
         retriever.search(rows.select([0]))
     with pytest.raises(ValueError, match="these have none"):
         retriever.search([{"name": None}])
     with pytest.raises(ValueError, match="these queries have no 'name': .2."):
         retriever.search([{"name": "red"}, {"name": ""}])
-    with pytest.raises(ValueError, match=r"knows \['name', 'image'\]. Received: 'sound'"):
+    with pytest.raises(ValueError, match=r"of this Retriever are \['name', 'image'\]. Received: 'sound'"):
         retriever.search([{"name": "red"}], among="sound")
     with pytest.raises(ValueError, match="`top` is at least 1. Received: top=0"):
         retriever.search([{"name": "red"}], top=0)
