@@ -47,7 +47,7 @@ def run(options):
             count += len(table)
             refused += int((answered["error"] != "").sum())
             print(f"{count:,} rows", file=sys.stderr, flush=True)
-    told = f"; {refused:,} of them have no answer, and the reason in the column 'error'" if refused else ""
+    told = f"; {refused:,} of them cannot be answered: the column 'error' has the reason" if refused else ""
     print(f"Written to {answers}: {count:,} rows{told}")
 
 
