@@ -90,8 +90,8 @@ class DepthMap(mk.Modality):
         super().__init__(encoder, column, size=size)
 
     @classmethod
-    def choose_arguments(cls, source, column, rows, seconds):
-        return {"size": 8}, "eight pixels are enough for a test"
+    def choose_inputs(cls, source, column, rows, seconds):
+        return {"": ("DepthMap", {"size": 8}, "eight pixels are enough for a test")}
 
     @classmethod
     def make_thumbnail(cls, cell, size):

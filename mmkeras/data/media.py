@@ -47,6 +47,17 @@ def split_span(cell: str) -> tuple[str, tuple[float, float] | None]:
     return match[1], (float(match[2]), float(match[3]))
 
 
+def find_stamp(cell: str | bytes) -> tuple[int, int] | None:
+    """Size and time in nanoseconds of the file of a located cell; None for bytes, and where there is no file."""
+    if isinstance(cell, bytes) or not cell:
+        return None
+    try:
+        status = os.stat(split_span(cell)[0])
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def is_native(cell: str | bytes, media_type: str, options: Mapping) -> bool:
     """Whether the graph decodes this located cell itself, given the preprocessor's `media_options`.
 

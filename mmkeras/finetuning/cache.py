@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -214,11 +213,5 @@ def _hash_encoder(modality, encoder, keys):
 
 def _hash_cell(cell, media_type):
     """Of a cell; of a file also its size and its time."""
-    facts = None
-    if media_type and cell and isinstance(cell, str):
-        try:
-            found = os.stat(media.split_span(cell)[0])
-            facts = found.st_size, found.st_mtime_ns
-        except OSError:
-            pass
+    facts = media.find_stamp(cell) if media_type else None
     return hashlib.sha256(repr((cell, facts)).encode("utf-8", "surrogatepass")).digest()[:DIGEST]

@@ -195,18 +195,19 @@ def _choose_variants(source, proposals, epochs, seconds):
     for name, (kind, arguments) in plan_modalities(proposals).items():
         column = arguments.get("column", name)
         why = why_of.get(column, "")
-        found, told = Modality.kinds[kind].choose_arguments(source, column, rows, seconds)
-        for end, (other, chosen, other_why) in Modality.kinds[kind].find_companions(source, column).items():
+        inputs = Modality.kinds[kind].choose_inputs(source, column, rows, seconds)
+        _, found, details = inputs.pop("")
+        for end, (other, chosen, other_why) in inputs.items():
             companion, chosen = name_uniquely(f"{name}_{end}", variants), {"column": column, **chosen}
             variants[companion] = _try_all(other, chosen)
-            decisions.append(_tell_input(companion, other, chosen, other_why))
+            decisions.append(_describe_input(companion, other, chosen, other_why))
         if kind == "Tabular":
-            told = ", ".join(f"{len(columns)} {argument}" for argument, columns in arguments.items())
+            details = ", ".join(f"{len(columns)} {argument}" for argument, columns in arguments.items())
             why = "the other columns of numbers, categories and dates"
         arguments = {**arguments, **found}
         variants[name] = _try_all(kind, arguments)
         decisions.append(
-            _tell_input(name, kind, {} if kind == "Tabular" else arguments, "; ".join(filter(None, (why, told))))
+            _describe_input(name, kind, {} if kind == "Tabular" else arguments, "; ".join(filter(None, (why, details))))
         )
     decisions += [
         Decision(f"column '{proposal.column}'", "not read", proposal.why)
@@ -221,9 +222,9 @@ def _choose_variants(source, proposals, epochs, seconds):
     return variants, decisions
 
 
-def _tell_input(name, kind, arguments, why):
-    told = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-    return Decision(f"input '{name}'", f"mk.{kind}({told})", why)
+def _describe_input(name, kind, arguments, why):
+    shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    return Decision(f"input '{name}'", f"mk.{kind}({shown})", why)
 
 
 def _try_all(kind, arguments):
@@ -276,8 +277,8 @@ def _choose_metric(metric, target, validation):
         rarer = float(min(truth.mean(), 1 - truth.mean()))
         if 0 < rarer < _RARE:
             return "auroc", f"the rarer of the two classes has {rarer:.0%} of the rows, so accuracy is not informative"
-    told = {"accuracy": "the share of correct answers", "r2_score": "the share of explained variance"}
-    return measures.score_name, told.get(measures.score_name, "the mean over the targets")
+    meanings = {"accuracy": "the share of correct answers", "r2_score": "the share of explained variance"}
+    return measures.score_name, meanings.get(measures.score_name, "the mean over the targets")
 
 
 def _have_media(modalities):

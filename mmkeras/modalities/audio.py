@@ -42,5 +42,5 @@ class Audio(Modality):
         super().__init__(encoder, column, seconds=seconds, sample_rate=sample_rate, decoder=decoder)
 
     @classmethod
-    def choose_arguments(cls, source, column, rows, seconds):
-        return choosing.choose_audio(choosing.probe_some(source, column))
+    def choose_inputs(cls, source, column, rows, seconds):
+        return {"": (cls.__name__, *choosing.choose_audio(choosing.probe_some(source, column)))}

@@ -66,23 +66,19 @@ class Modality(Represented):
         )
 
     @classmethod
-    def choose_arguments(cls, source: Source, column: str, rows: int, seconds: float) -> tuple[dict, str]:
-        """For `mk.fit`: arguments by the cells and the time there is, and the reason in words; none for most.
+    def choose_inputs(cls, source: Source, column: str, rows: int, seconds: float) -> dict[str, tuple[str, dict, str]]:
+        """For `mk.fit`: the inputs that are read from a column, by the cells and the time there is.
 
         Args:
             source: the rows.
             column: of the cells.
             rows: how many are trained on, all epochs together.
             seconds: the time there is.
-        """
-        return {}, ""
 
-    @classmethod
-    def find_companions(cls, source: Source, column: str) -> dict[str, tuple[str, dict, str]]:
-        """For `mk.fit`: other inputs in the same column, by the end of their name: name of the modality, arguments and
-        reason. A video has sound.
+        Returns: by the end of the input's name the name of its modality, arguments, and the reason in words; `""` for
+            the input itself, others for what else is in the column, such as the sound of a video.
         """
-        return {}
+        return {"": (cls.__name__, {}, "")}
 
     @classmethod
     def make_thumbnail(cls, cell: str | bytes, size: int) -> bytes | None:

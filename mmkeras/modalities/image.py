@@ -53,8 +53,8 @@ class Image(Modality):
         self.augmentation = list(augmentation)
 
     @classmethod
-    def choose_arguments(cls, source, column, rows, seconds):
-        return choosing.choose_image(source, column, rows, seconds)
+    def choose_inputs(cls, source, column, rows, seconds):
+        return {"": (cls.__name__, *choosing.choose_image(source, column, rows, seconds))}
 
     @classmethod
     def make_thumbnail(cls, cell, size):

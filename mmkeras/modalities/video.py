@@ -55,13 +55,10 @@ class Video(Modality):
         )
 
     @classmethod
-    def choose_arguments(cls, source, column, rows, seconds):
-        return choosing.choose_video(source, column, choosing.probe_some(source, column), rows, seconds)
-
-    @classmethod
-    def find_companions(cls, source, column):
+    def choose_inputs(cls, source, column, rows, seconds):
         facts = choosing.probe_some(source, column)
-        if not choosing.have_sound(facts):
-            return {}
-        arguments, why = choosing.choose_audio(facts)
-        return {"sound": ("Audio", arguments, f"of the videos; {why}")}
+        inputs = {"": (cls.__name__, *choosing.choose_video(source, column, facts, rows, seconds))}
+        if choosing.have_sound(facts):
+            arguments, why = choosing.choose_audio(facts)
+            inputs["sound"] = "Audio", arguments, f"of the videos; {why}"
+        return inputs

@@ -1,7 +1,6 @@
 """Which cells of rows cannot be used by a model, and why."""
 
 import json
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -95,13 +94,7 @@ def _describe(preprocessor):
 
 def _identify(cell, preprocessor):
     """What a cell has to keep so that it need not be checked again: its content; of a file the time and the size."""
-    if not preprocessor.media_type or isinstance(cell, bytes):
-        return cell
-    try:
-        status = os.stat(media.split_span(cell)[0])
-    except (OSError, ValueError):
-        return cell
-    return cell, status.st_mtime_ns, status.st_size
+    return (cell, media.find_stamp(cell)) if preprocessor.media_type else cell
 
 
 def _check_distinct(cells, preprocessor, column):
