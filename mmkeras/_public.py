@@ -5,7 +5,7 @@ from types import ModuleType
 
 
 def expose(namespace: Mapping, modules: Sequence[str] = ()):
-    """`__all__` and `__dir__` for an `__init__.py`: what it imports, without modules other than the named ones.
+    """`__all__` and `__dir__` for an `__init__.py`: the names that it imports, without modules but the named ones.
 
     Example:
 

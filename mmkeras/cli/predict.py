@@ -15,8 +15,8 @@ def add(commands):
     predict = commands.add_parser(
         "predict",
         help="the answers of a model to the rows of a table, as a CSV file",
-        description="Writes the rows with the answers in columns of their own. A row that cannot be answered says why "
-        "in the column `error`. Rows are read and written in parts, so that any number of them will do.",
+        description="Writes the rows with the answers in columns of their own. The column `error` has the reason "
+        "for a row that cannot be answered. Rows are read and written in parts, so that any number of them will do.",
         epilog="Example: mmkeras predict run/model.keras new.csv answers.csv",
     )
     add_model(predict)
@@ -47,8 +47,8 @@ def run(options):
             count += len(table)
             refused += int((answered["error"] != "").sum())
             print(f"{count:,} rows", file=sys.stderr, flush=True)
-    told = f"; {refused:,} of them cannot be answered: the column 'error' has the reason" if refused else ""
-    print(f"Written to {answers}: {count:,} rows{told}")
+    reason = f"; {refused:,} of them cannot be answered: the column 'error' has the reason" if refused else ""
+    print(f"Written to {answers}: {count:,} rows{reason}")
 
 
 def _answer(model, rows):

@@ -26,7 +26,7 @@ def run_script(name: str, time_limit: float, modules: Sequence[str] = (), **argu
     Args:
         name: of the script.
         time_limit: seconds.
-        modules: what it imports that takes long; it runs in a fork of a process that has done so.
+        modules: slow imports of the script; it runs in a fork of a process that has imported them.
         arguments: for the script.
 
     Raises:

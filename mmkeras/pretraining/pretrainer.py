@@ -198,6 +198,10 @@ class Pretrainer(TrainedModel, keras.Model):
             )
         return source.select(kept)
 
+    def compile(self, optimizer="adam", **kwargs):
+        """Keras's, without a loss: the objectives define it."""
+        super().compile(optimizer, **kwargs)
+
     def prepare_compile(self, arguments):
         if given := [key for key, value in arguments.items() if value]:
             raise ValueError(f"The objectives of a Pretrainer define its loss and metrics. Received: {given}")

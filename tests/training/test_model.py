@@ -41,6 +41,7 @@ def test_rates_by_part_also_work_in_pre_training():
 def test_a_source_is_refused_by_what_takes_tensors():
     backbone = mk.Backbone.from_source(ROWS, MODALITIES, fusion=mk.fusion.Product(4))
     pretrainer = mk.pretraining.Pretrainer(backbone, [mk.pretraining.Contrastive("a", "b", units=4)])
-    pretrainer.compile("adam")
+    pretrainer.compile()
+    assert isinstance(pretrainer.optimizer, keras.optimizers.Adam)
     with pytest.raises(TypeError, match=r"`fit` takes tensors, which `dataset` makes of rows: model.fit\("):
         pretrainer.fit(ROWS)
